@@ -5,10 +5,30 @@
 //! | [`trace`] | what each future did, and when: the data behind a timeline |
 //! | [`draw`] | a [`Trace`] as terminal text, SVG or words |
 //! | [`verdict`] | what came of checking an answer |
+//! | `clock` | the paused clock, and processor time that passes on it |
+//! | `recorder` | [`Recorder`](recorder::Recorder): wrap a future with a name, and it writes the trace |
+//! | `backend` | an in-memory service with scripted latencies and failures |
+//! | `upstream` | a loopback HTTP server with scripted delays, statuses and faults |
+//!
+//! The last four need tokio and the feature `runtime`; the workshop program only draws, and does without.
 
 pub mod draw;
 pub mod trace;
 pub mod verdict;
 
+#[cfg(feature = "runtime")]
+pub mod backend;
+#[cfg(feature = "runtime")]
+pub mod clock;
+#[cfg(feature = "runtime")]
+pub mod recorder;
+#[cfg(feature = "runtime")]
+pub mod upstream;
+
 pub use trace::Trace;
 pub use verdict::Verdict;
+
+#[cfg(feature = "runtime")]
+pub use backend::Backend;
+#[cfg(feature = "runtime")]
+pub use recorder::Recorder;

@@ -25,6 +25,7 @@ const BAR: f64 = 14.0;
 /// legible on light and dark where the page sets none. Every ending has a shape and a word of its own, so that nothing
 /// is told by colour alone. `<desc>` says in a sentence a lane how it ended; [`words`](super::words) tells all.
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "writing to a String does not fail")]
 pub fn svg(trace: &Trace, options: Svg<'_>) -> String {
     let until = options.until.unwrap_or_default().max(trace.end()).max(Duration::from_micros(1));
     let picture = Picture { trace, until, height: TOP + ROW * trace.lanes.len() as f64 + 24.0 };

@@ -23,7 +23,7 @@ pub fn words(trace: &Trace) -> String {
                 }
                 What::Waits(what) => format!("waits for {what}"),
                 What::Woken(By::Clock) => String::from("woken by the clock"),
-                What::Woken(By::Other) => String::from("woken from outside"),
+                What::Woken(By::Other) => String::from("woken"),
                 What::Woken(By::Lane(lane)) => {
                     format!("woken by {}", trace.lanes.get(*lane).map_or("?", |by| &by.name))
                 }

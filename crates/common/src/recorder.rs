@@ -1,0 +1,303 @@
+//! Records a [`Trace`] of whatever is wrapped in a [`lane`](Recorder::lane).
+
+use crate::{
+    Trace, clock,
+    trace::{By, Event, Lane, What},
+};
+use pin_project_lite::pin_project;
+use std::{
+    any::Any,
+    cell::RefCell,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Records what each of its lanes does. Clones record into the same trace.
+///
+/// It works on the paused clock, where the trace is exact and always the same, and on a running one.
+///
+/// # Examples
+/// ```
+/// use common::{Recorder, clock, draw};
+/// use std::time::Duration;
+/// use tokio::time::sleep;
+///
+/// let trace = clock::paused(async {
+///     let recorder = Recorder::new("a nap");
+///     recorder.lane("sleeper", sleep(Duration::from_millis(20))).await;
+///     recorder.trace()
+/// });
+/// assert_eq!(trace.end(), Duration::from_millis(20));
+/// println!("{}", draw::terminal(&trace, draw::Terminal::default()));
+/// ```
+#[derive(Clone)]
+pub struct Recorder(Arc<Shared>);
+
+struct Shared {
+    start: Instant,
+    /// A std mutex: it is held for a push, never across an await.
+    trace: Mutex<Trace>,
+}
+
+thread_local! {
+    /// The lane whose code this thread is running.
+    static CURRENT: RefCell<Option<(Recorder, usize)>> = const { RefCell::new(None) };
+}
+
+impl Recorder {
+    /// Starts a trace now.
+    #[must_use]
+    pub fn new(title: impl Into<String>) -> Self {
+        let trace = Trace { title: title.into(), lanes: Vec::new() };
+        Self(Arc::new(Shared { start: Instant::now(), trace: Mutex::new(trace) }))
+    }
+
+    /// Wraps a future: its birth, polls, wake-ups and end are recorded under `name`, its being dropped too.
+    #[must_use = "futures do nothing unless polled"]
+    pub fn lane<F: Future>(&self, name: impl Into<String>, future: F) -> Recorded<F> {
+        self.wrap(name.into(), future, |_| None)
+    }
+
+    /// Like [`lane`](Self::lane), for a future that may give an error: the lane then ends as failed.
+    #[must_use = "futures do nothing unless polled"]
+    pub fn try_lane<F, T, E>(&self, name: impl Into<String>, future: F) -> Recorded<F>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: fmt::Display,
+    {
+        self.wrap(name.into(), future, |output| output.as_ref().err().map(E::to_string))
+    }
+
+    /// What was recorded so far.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        self.lock().clone()
+    }
+
+    /// The time since the trace began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.0.start.elapsed()
+    }
+
+    fn wrap<F: Future>(&self, name: String, future: F, failure: Failure<F::Output>) -> Recorded<F> {
+        let born = self.now();
+        let mut trace = self.lock();
+        trace.lanes.push(Lane { name, born, events: Vec::new() });
+        let lane = trace.lanes.len() - 1;
+        Recorded {
+            future: Some(future),
+            track: Track { recorder: self.clone(), lane, waker: None, over: false },
+            failure,
+        }
+    }
+
+    fn push(&self, lane: usize, at: Duration, what: What) {
+        self.lock().lanes[lane].events.push(Event { at, what });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Trace> {
+        self.0.trace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("trace", &*self.lock()).finish_non_exhaustive()
+    }
+}
+
+/// Leaves a remark in the lane whose code is running; without one it does nothing.
+pub fn note(remark: impl Into<String>) {
+    push_here(What::Note(remark.into()));
+}
+
+/// Names what the current lane waits for while `future` is pending.
+pub async fn waits_for<F: Future>(what: &str, future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut told = false;
+    std::future::poll_fn(|cx| {
+        let poll = future.as_mut().poll(cx);
+        if poll.is_pending() && !told {
+            told = true;
+            push_here(What::Waits(what.to_owned()));
+        }
+        poll
+    })
+    .await
+}
+
+/// The name of the lane whose code is running on this thread.
+#[must_use]
+pub fn current_lane() -> Option<String> {
+    let (recorder, lane) = CURRENT.with_borrow(Clone::clone)?;
+    let trace = recorder.lock();
+    Some(trace.lanes[lane].name.clone())
+}
+
+fn push_here(what: What) {
+    if let Some((recorder, lane)) = CURRENT.with_borrow(Clone::clone) {
+        recorder.push(lane, recorder.now(), what);
+    }
+}
+
+/// Tells an error from a value, if the output can be one.
+type Failure<T> = fn(&T) -> Option<String>;
+
+pin_project! {
+    /// A future whose life is recorded; made by [`Recorder::lane`].
+    ///
+    /// # Cancel safety
+    /// As cancel safe as the future inside.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Recorded<F: Future> {
+        // `None` once it has been dropped, so that what its destructor does is recorded as this lane's doing.
+        #[pin]
+        future: Option<F>,
+        track: Track,
+        failure: Failure<F::Output>,
+    }
+
+    impl<F: Future> PinnedDrop for Recorded<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let track = this.track;
+            let here = Here::enter(track);
+            this.future.set(None);
+            drop(here);
+            track.end(What::Dropped);
+        }
+    }
+}
+
+impl<F: Future> fmt::Debug for Recorded<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorded").field("lane", &self.track.lane).finish_non_exhaustive()
+    }
+}
+
+impl<F: Future> Future for Recorded<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let track = this.track;
+        let future = this.future.as_pin_mut().expect("polled after it had been dropped");
+        let waker = track.waker(cx.waker());
+        let from = track.recorder.now();
+        let here = Here::enter(track);
+        let poll = catch_unwind(AssertUnwindSafe(|| future.poll(&mut Context::from_waker(&waker))));
+        drop(here);
+        track.recorder.push(track.lane, from, What::Polled { until: track.recorder.now() });
+        match poll {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => {
+                track.end((this.failure)(&output).map_or(What::Finished, What::Failed));
+                Poll::Ready(output)
+            }
+            Err(payload) => {
+                track.end(What::Panicked(panic_message(&*payload).to_owned()));
+                resume_unwind(payload)
+            }
+        }
+    }
+}
+
+/// What a panic said, if it said something.
+#[must_use]
+pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(message), _) => message,
+        (_, Some(message)) => message,
+        _ => "a panic without a message",
+    }
+}
+
+struct Track {
+    recorder: Recorder,
+    lane: usize,
+    /// The task's waker, and ours around it; kept until the task's changes.
+    waker: Option<(Waker, Arc<Bell>)>,
+    over: bool,
+}
+
+impl Track {
+    fn waker(&mut self, task: &Waker) -> Waker {
+        let bell = match &self.waker {
+            Some((known, bell)) if known.will_wake(task) => bell.clone(),
+            _ => {
+                let bell = Arc::new(Bell {
+                    task: task.clone(),
+                    recorder: self.recorder.clone(),
+                    lane: self.lane,
+                    rung: Mutex::new(false),
+                });
+                self.waker = Some((task.clone(), bell.clone()));
+                bell
+            }
+        };
+        *bell.rung.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        bell.into()
+    }
+
+    fn end(&mut self, what: What) {
+        if !self.over {
+            self.over = true;
+            self.recorder.push(self.lane, self.recorder.now(), what);
+            if let Some((_, bell)) = &self.waker {
+                *bell.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            }
+        }
+    }
+}
+
+/// Marks this thread as running a lane's code; undone on drop.
+struct Here(Option<(Recorder, usize)>);
+
+impl Here {
+    fn enter(track: &Track) -> Self {
+        Self(CURRENT.replace(Some((track.recorder.clone(), track.lane))))
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        drop(CURRENT.replace(self.0.take()));
+    }
+}
+
+/// Passes a wake-up on to the task, and records who rang.
+struct Bell {
+    task: Waker,
+    recorder: Recorder,
+    lane: usize,
+    /// Only the first ring before a poll tells something; after the end, none does.
+    rung: Mutex<bool>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let first = !std::mem::replace(&mut *self.rung.lock().unwrap_or_else(PoisonError::into_inner), true);
+        if first {
+            let by = CURRENT.with_borrow(|current| match current {
+                Some((recorder, lane)) if Arc::ptr_eq(&recorder.0, &self.recorder.0) => Some(By::Lane(*lane)),
+                None if clock::is_parked() => Some(By::Clock),
+                _ => Some(By::Other),
+            });
+            // A lane that wakes itself only yields: no cause worth an arrow.
+            if let Some(by) = by.filter(|by| *by != By::Lane(self.lane)) {
+                self.recorder.push(self.lane, self.recorder.now(), What::Woken(by));
+            }
+        }
+        self.task.wake_by_ref();
+    }
+}

@@ -1,0 +1,218 @@
+//! What is verified on any answer to `gather`.
+
+use common::{
+    Backend, Recorder, Verdict,
+    backend::{Call, CallEnd, FetchError, Gap, Outcome, Reply},
+    draw::time,
+    verdict::Kind,
+};
+use concurrency::Settled;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use std::{num::NonZeroUsize, time::Duration};
+use testing::{
+    Case, Checked,
+    case::{breaks, verdict},
+    latencies,
+    latencies::shuffled,
+    simulation::tasks_left,
+};
+use tokio::time::{sleep, timeout};
+
+type Outcomes = Vec<Settled<Reply, FetchError>>;
+type Answer<'a> = &'a dyn Fn(Backend, Vec<u32>, NonZeroUsize) -> BoxFuture<'static, Outcomes>;
+
+/// Holds an answer against the rules of the exercise.
+pub(crate) fn check<F>(answer: impl Fn(Backend, Vec<u32>, NonZeroUsize) -> F) -> Verdict
+where
+    F: Future<Output = Outcomes> + Send + 'static,
+{
+    let answer: Answer<'_> = &|backend, ids, limit| answer(backend, ids, limit).boxed();
+    verdict(|| {
+        for (ids, limit, seed) in [(6, 3, 1), (5, 2, 2), (9, 4, 3), (4, 9, 4), (3, 1, 5), (40, 3, 6)] {
+            answers_in_order(answer, ids, limit, seed)?;
+        }
+        meets(answer)?;
+        asks_for_each_duplicate(answer)?;
+        tells_how_each_ended(answer)?;
+        takes_nothing(answer)?;
+        for after in [5, 25, 45] {
+            stops(answer, Duration::from_millis(after))?;
+        }
+        Ok(())
+    })
+}
+
+fn answers_in_order(answer: Answer<'_>, count: u32, limit: usize, seed: u64) -> Checked {
+    // Ids that are not their positions, so that sorting by id is not the order of the input.
+    let ids = shuffled(seed, count);
+    let drawn = latencies(seed, ids.len());
+    let case = Case::run(format!("{count} ids, limit {limit}"), async |recorder| {
+        let mut backend = Backend::new(&recorder);
+        for (id, latency) in ids.iter().zip(&drawn) {
+            backend = backend.on(*id, *latency, Outcome::Reply);
+        }
+        let outcomes = answer(backend.clone(), ids.clone(), limit_of(limit)).await;
+        (outcomes, backend)
+    })?;
+    let (outcomes, backend) = &case.value;
+    every_id(&case, &ids, outcomes, &backend.calls())?;
+    case.rule(
+        "bounded",
+        backend.peak() <= limit,
+        format!("at most {limit} calls in flight"),
+        format!("{} calls in flight at once", backend.peak()),
+    )?;
+    case.rule(
+        "bounded",
+        // A task that drives, and one that feeds it, are no crowd.
+        backend.peak_tasks() <= limit + 2,
+        format!("about as many tasks as calls, {limit}"),
+        format!("{} tasks alive at once, most of them waiting for their turn", backend.peak_tasks()),
+    )?;
+    let gap = backend.first_gap(limit);
+    case.rule(
+        "concurrent",
+        gap.is_none(),
+        format!("{limit} in flight as long as there is work"),
+        gap.map(|Gap { at, in_flight, to_come }| {
+            let at = time(at);
+            let all = time(case.elapsed);
+            format!("{in_flight} in flight at {at}, and {to_come} still to ask; {all} in all")
+        })
+        .unwrap_or_default(),
+    )?;
+    let order: Vec<Option<u32>> = outcomes.iter().map(replied).collect();
+    let wanted: Vec<Option<u32>> = ids.iter().copied().map(Some).collect();
+    case.rule("order", order == wanted, format!("{ids:?}"), listed(&order))
+}
+
+/// The lower bound, proved by calls that wait for each other.
+fn meets(answer: Answer<'_>) -> Checked {
+    Case::run("6 calls that wait until 3 are in flight, limit 3", async |recorder| {
+        let backend = Backend::new(&recorder).meeting_of(3);
+        answer(backend, (1..=6).collect(), limit_of(3)).await;
+    })
+    .map_err(breaks(Kind::Deadlock, "concurrent", "3 calls in flight at once"))?;
+    Ok(())
+}
+
+fn asks_for_each_duplicate(answer: Answer<'_>) -> Checked {
+    let ids = [7, 3, 7, 7, 3];
+    let case = Case::run("ids 7, 3, 7, 7, 3, limit 2", async |recorder| {
+        let backend = Backend::new(&recorder).on(7, Duration::from_millis(30), Outcome::Reply);
+        let outcomes = answer(backend.clone(), ids.to_vec(), limit_of(2)).await;
+        (outcomes, backend.calls())
+    })?;
+    every_id(&case, &ids, &case.value.0, &case.value.1)?;
+    let order: Vec<Option<u32>> = case.value.0.iter().map(replied).collect();
+    case.rule("order", order == ids.map(Some), format!("{ids:?}"), listed(&order))
+}
+
+fn tells_how_each_ended(answer: Answer<'_>) -> Checked {
+    let all_fine = "the panic and the errors stay with their items";
+    let ids = [1, 2, 3, 4, 5];
+    let case = Case::run("id 2 fails, 3 panics, 4 times out, limit 3", async |recorder| {
+        let backend = Backend::new(&recorder)
+            .on(1, Duration::from_millis(60), Outcome::Reply)
+            .on(2, Duration::from_millis(10), Outcome::Fail)
+            .on(3, Duration::from_millis(20), Outcome::Panic)
+            .on(4, Duration::from_millis(20), Outcome::TimeOut);
+        let outcomes = answer(backend.clone(), ids.to_vec(), limit_of(3)).await;
+        (outcomes, backend.calls())
+    })
+    .map_err(breaks(Kind::Panic, "outcomes", all_fine))?;
+    every_id(&case, &ids, &case.value.0, &case.value.1)?;
+    let told: Vec<String> = case.value.0.iter().map(described).collect();
+    let wanted = [
+        "reply 1",
+        "error: item 2 is unavailable",
+        "panic: item 3 is cursed",
+        "error: the backend timed out on item 4",
+        "reply 5",
+    ];
+    case.rule("outcomes", told == wanted, wanted.join(", "), told.join(", "))
+}
+
+fn takes_nothing(answer: Answer<'_>) -> Checked {
+    let case = Case::run("no ids, limit 3", async |recorder| {
+        answer(Backend::new(&recorder), Vec::new(), limit_of(3)).await.len()
+    })?;
+    case.rule("every-id", case.value == 0, "no outcome", format!("{} outcomes", case.value))
+}
+
+fn stops(answer: Answer<'_>, after: Duration) -> Checked {
+    let case =
+        Case::run(format!("12 ids, limit 3, dropped after {}", time(after)), async |recorder: Recorder| {
+            let backend = Backend::new(&recorder).latency(Duration::from_millis(20));
+            let ended =
+                timeout(after, answer(backend.clone(), (1..=12).collect(), limit_of(3))).await.is_ok();
+            // Aborted tasks go when the scheduler next looks at them; give it that chance, but no time.
+            tasks_left().await;
+            let running = backend.in_flight();
+            let calls = backend.calls().len();
+            // What runs on in spite of it is seen, and told by this rule rather than as a leak.
+            sleep(Duration::from_secs(5)).await;
+            (ended, running, backend.calls().len() - calls)
+        })?;
+    let (ended, running, more) = case.value;
+    case.rule(
+        "concurrent",
+        !ended,
+        "80 ms for 12 calls of 20 ms, 3 at a time",
+        format!("an end within {}, without the calls", time(after)),
+    )?;
+    case.rule(
+        "stops",
+        running == 0 && more == 0,
+        "no call runs on, none is made any more",
+        format!("{running} calls ran on after the drop, {more} more were made"),
+    )
+}
+
+fn every_id<T>(case: &Case<T>, ids: &[u32], outcomes: &Outcomes, calls: &[Call]) -> Checked {
+    case.rule(
+        "every-id",
+        outcomes.len() == ids.len(),
+        format!("{} outcomes", ids.len()),
+        format!("{} outcomes", outcomes.len()),
+    )?;
+    let mut asked: Vec<u32> = calls.iter().map(|call| call.id).collect();
+    let mut wanted = ids.to_vec();
+    asked.sort_unstable();
+    wanted.sort_unstable();
+    case.rule("every-id", asked == wanted, format!("calls for {wanted:?}"), format!("calls for {asked:?}"))?;
+    let dropped =
+        calls.iter().filter(|call| !matches!(call.ended, Some((_, end)) if end != CallEnd::Dropped));
+    let dropped: Vec<u32> = dropped.map(|call| call.id).collect();
+    case.rule(
+        "every-id",
+        dropped.is_empty(),
+        "every call is seen to its end",
+        format!("dropped: {dropped:?}"),
+    )
+}
+
+fn replied(outcome: &Settled<Reply, FetchError>) -> Option<u32> {
+    match outcome {
+        Settled::Ok(reply) => Some(reply.id),
+        _ => None,
+    }
+}
+
+fn described(outcome: &Settled<Reply, FetchError>) -> String {
+    match outcome {
+        Settled::Ok(reply) => format!("reply {}", reply.id),
+        Settled::Failed(error) => format!("error: {error}"),
+        Settled::Panicked(panic) => format!("panic: {panic}"),
+        Settled::Cancelled => String::from("cancelled"),
+    }
+}
+
+fn listed(ids: &[Option<u32>]) -> String {
+    let words: Vec<String> = ids.iter().map(|id| id.map_or("-".into(), |id| id.to_string())).collect();
+    format!("[{}]", words.join(", "))
+}
+
+fn limit_of(limit: usize) -> NonZeroUsize {
+    NonZeroUsize::new(limit).expect("limits are not zero")
+}

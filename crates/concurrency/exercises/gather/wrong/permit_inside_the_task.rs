@@ -1,0 +1,36 @@
+//! Breaks `bounded`: the semaphore bounds the calls, and a task an id waits for it: memory without a bound.
+
+use common::{
+    Backend,
+    backend::{FetchError, Reply},
+};
+use concurrency::{Panic, Settled};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use tokio::{sync::Semaphore, task::JoinSet};
+
+pub async fn gather(backend: Backend, ids: Vec<u32>, limit: NonZeroUsize) -> Vec<Settled<Reply, FetchError>> {
+    let permits = Arc::new(Semaphore::new(limit.get()));
+    let mut settled: Vec<_> = ids.iter().map(|_| Settled::Cancelled).collect();
+    let mut tasks = JoinSet::new();
+    let mut places = Vec::new();
+    for id in ids {
+        let (permits, call) = (permits.clone(), backend.fetch(id));
+        let task = tasks.spawn(async move {
+            let _permit = permits.acquire().await;
+            call.await
+        });
+        places.push(task.id());
+    }
+    while let Some(joined) = tasks.join_next_with_id().await {
+        let (task, outcome) = match joined {
+            Ok((task, Ok(reply))) => (task, Settled::Ok(reply)),
+            Ok((task, Err(error))) => (task, Settled::Failed(error)),
+            Err(error) => (error.id(), Settled::Panicked(Panic::new(error.into_panic()))),
+        };
+        if let Some(place) = places.iter().position(|known| *known == task) {
+            settled[place] = outcome;
+        }
+    }
+    settled
+}

@@ -1,0 +1,14 @@
+//! Several things at once, without losing one.
+//!
+//! | pattern | for | when one fails | what comes back |
+//! |---|---|---|---|
+//! | [`mod@gather`] | many of the same, each on its own | the others go on | one [`Settled`] an item, in input order |
+//!
+//! Each pattern is one file that can be read, or copied, on its own; [`Settled`] and [`Panic`] are what they share.
+
+mod settled;
+
+pub mod gather;
+
+pub use gather::{gather, gather_until};
+pub use settled::{Panic, Settled};

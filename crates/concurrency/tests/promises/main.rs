@@ -1,0 +1,3 @@
+//! What each pattern promises, a promise a test. One binary for all: linking is what costs the time.
+
+mod gather;

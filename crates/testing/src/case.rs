@@ -1,0 +1,172 @@
+//! A run of an answer, held against the rules of its exercise.
+
+use crate::simulation::{End, HORIZON, Run, simulate};
+use common::{
+    Recorder, Trace, Verdict, draw,
+    verdict::{Finding, Kind},
+};
+use std::{fmt, time::Duration};
+
+/// `Ok`, or the verdict on the first broken rule. Boxed, because it carries a timeline.
+pub type Checked<T = ()> = Result<T, Box<Verdict>>;
+
+/// Turns the outcome of a check into a verdict.
+///
+/// # Examples
+/// ```
+/// use testing::{Case, verdict};
+///
+/// let verdict = verdict(|| {
+///     let case = Case::run("one plus one", async |_| 1 + 1)?;
+///     case.rule("sum", case.value == 2, "2", case.value)
+/// });
+/// assert!(verdict.is_pass());
+/// ```
+pub fn verdict(check: impl FnOnce() -> Checked) -> Verdict {
+    match check() {
+        Ok(()) => Verdict::pass(),
+        Err(verdict) => *verdict,
+    }
+}
+
+/// One input given to an answer, and what came of it.
+#[derive(Debug)]
+pub struct Case<T> {
+    /// What the run gave.
+    pub value: T,
+    /// The virtual time that it took.
+    pub elapsed: Duration,
+    name: String,
+    trace: Trace,
+}
+
+impl<T> Case<T> {
+    /// Runs `body` in a simulation. `name` says what the input is, in words that a learner understands.
+    ///
+    /// # Errors
+    /// The verdict, if the run ended in a deadlock, never ended, panicked, reached a `todo!()` or left tasks behind.
+    pub fn run(name: impl Into<String>, body: impl AsyncFnOnce(Recorder) -> T) -> Checked<Self> {
+        let name = name.into();
+        let run = simulate(&name, body);
+        Self::judged(name, run)
+    }
+
+    fn judged(name: String, run: Run<T>) -> Checked<Self> {
+        let Run { end, elapsed, leaked, trace, panics } = run;
+        let verdict = |kind, rule: Option<&str>, expected: &str, seen: String| {
+            let finding = Finding {
+                rule: rule.map(str::to_owned),
+                case: name.clone(),
+                expected: expected.to_owned(),
+                seen,
+                trace: Some(trace.clone()),
+            };
+            Box::new(Verdict::found(kind, finding))
+        };
+        // Wherever a `todo!()` was reached, a task of its own included: the answer is not finished.
+        if let Some(todo) = panics.iter().find(|panic| panic.message.starts_with("not yet implemented")) {
+            let what = todo.message.trim_start_matches("not yet implemented").trim_start_matches(": ");
+            let mut verdict = verdict(Kind::Todo, None, "", format!("still to do at {}: {what}", todo.place));
+            if let Some(finding) = &mut verdict.finding {
+                finding.trace = None;
+            }
+            return Err(verdict);
+        }
+        match end {
+            End::Returned(value) if leaked == 0 => Ok(Self { value, elapsed, name, trace }),
+            End::Returned(_) => Err(verdict(
+                Kind::Leak,
+                Some("no-leak"),
+                "every task that the answer started has ended when it returns or is dropped",
+                format!("{leaked} {} still alive", if leaked == 1 { "task is" } else { "tasks are" }),
+            )),
+            End::Panicked(message) => {
+                let place = panics.last().map(|panic| format!(" at {}", panic.place)).unwrap_or_default();
+                Err(verdict(
+                    Kind::Panic,
+                    Some("no-panic"),
+                    "the answer gives a value, whatever the services do",
+                    format!("a panic{place}: {message}"),
+                ))
+            }
+            End::Deadlock => Err(verdict(
+                Kind::Deadlock,
+                Some("ends"),
+                "the answer ends",
+                format!("a deadlock: {}, and nothing is left that could wake anybody", waiting(&trace)),
+            )),
+            End::Endless => Err(verdict(
+                Kind::Hang,
+                Some("ends"),
+                "the answer ends",
+                format!(
+                    "timers kept firing, but it had not ended after {} of virtual time",
+                    draw::time(HORIZON)
+                ),
+            )),
+        }
+    }
+
+    /// Holds the run against a rule; `expected` and `seen` complete "expected: ..., seen: ...".
+    ///
+    /// # Errors
+    /// The verdict that `rule` is broken, if `kept` is false.
+    pub fn rule(
+        &self,
+        rule: &str,
+        kept: bool,
+        expected: impl fmt::Display,
+        seen: impl fmt::Display,
+    ) -> Checked {
+        if kept {
+            return Ok(());
+        }
+        let finding = Finding {
+            rule: Some(rule.to_owned()),
+            case: self.name.clone(),
+            expected: expected.to_string(),
+            seen: seen.to_string(),
+            trace: Some(self.trace.clone()),
+        };
+        Err(Box::new(Verdict::found(Kind::RuleBroken, finding)))
+    }
+}
+
+/// For `map_err` after [`Case::run`]: a verdict of this kind means that `rule` is broken, where the case is made so that
+/// nothing else can lead to it.
+///
+/// # Examples
+/// ```
+/// use common::verdict::Kind;
+/// use testing::{Case, case::breaks};
+///
+/// let checked = Case::run("two that wait for each other", async |_| std::future::pending::<()>().await)
+///     .map_err(breaks(Kind::Deadlock, "concurrent", "both are in flight at once"));
+/// assert_eq!(checked.unwrap_err().rule(), Some("concurrent"));
+/// ```
+pub fn breaks<'a>(
+    kind: Kind,
+    rule: &'a str,
+    expected: &'a str,
+) -> impl FnOnce(Box<Verdict>) -> Box<Verdict> + 'a {
+    move |mut verdict| {
+        if verdict.kind == kind
+            && let Some(finding) = &mut verdict.finding
+        {
+            finding.rule = Some(rule.to_owned());
+            finding.expected = expected.to_owned();
+            verdict.kind = Kind::RuleBroken;
+        }
+        verdict
+    }
+}
+
+fn waiting(trace: &Trace) -> String {
+    let names: Vec<&str> =
+        trace.lanes.iter().filter(|lane| lane.ending().is_none()).map(|lane| lane.name.as_str()).collect();
+    match names.as_slice() {
+        [] => String::from("the answer waits"),
+        [one] => format!("the answer and `{one}` wait"),
+        [several @ .., last] => format!("the answer, `{}` and `{last}` wait", several.join("`, `")),
+    }
+}

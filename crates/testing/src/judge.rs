@@ -1,0 +1,228 @@
+//! The program that judges one answer.
+//!
+//! The answer runs on a thread of its own, so that one which blocks or spins can be told from one that is slow, named,
+//! and ended with the process.
+
+use crate::simulation::PROGRESS;
+use common::{
+    Recorder, Verdict, draw,
+    verdict::{Finding, Kind},
+};
+use std::{
+    fs, io,
+    io::{BufRead as _, IsTerminal as _, Read as _, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Mutex, PoisonError, atomic::Ordering::Relaxed, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Without any progress for this long, and with the processor to itself, an answer hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Without any progress for this long an answer hangs, however busy the machine may be.
+const LIMIT: Duration = Duration::from_secs(8);
+
+/// The recorder of the run in work, for the timeline of one that hangs.
+static WATCHED: Mutex<Option<Recorder>> = Mutex::new(None);
+
+pub(crate) fn watch(recorder: &Recorder) {
+    *WATCHED.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorder.clone());
+}
+
+/// Judges an answer with `check` and reports the verdict; to be the whole of an exercise's `main`.
+///
+/// On its own it prints the verdict, and the status is success only for a pass. With the argument `--supervised` it
+/// first reads a line from standard input, the path of a file that does not exist, and leaves the verdict there as JSON:
+/// the answer never learns the path, so what it prints, and how it exits, can't pass for a verdict. Standard input then
+/// is the supervisor's lifeline: when it closes, the process ends.
+pub fn judge(exercise: &str, check: impl FnOnce() -> Verdict + Send + 'static) -> ExitCode {
+    let report = if std::env::args().any(|argument| argument == "--supervised") {
+        match supervisor() {
+            Ok(path) => Some(path),
+            Err(error) => {
+                eprintln!(
+                    "{exercise}: --supervised takes the path of the verdict on standard input: {error}"
+                );
+                return ExitCode::from(2);
+            }
+        }
+    } else {
+        None
+    };
+    let verdict = watched(check);
+    let Some(path) = report else {
+        print_verdict(exercise, &verdict);
+        return if verdict.is_pass() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    };
+    match leave(&path, &verdict) {
+        // The answer may have left threads that never end: the process does not wait for them.
+        Ok(()) => std::process::exit(0),
+        Err(error) => {
+            eprintln!("{exercise}: can't write the verdict to {}: {error}", path.display());
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Reads the path of the verdict, and starts the thread that holds the lifeline.
+fn supervisor() -> io::Result<PathBuf> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let path = line.trim_end_matches(['\r', '\n']);
+    if path.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    thread::spawn(|| {
+        let mut rest = Vec::new();
+        // However the read ends, nobody waits for the verdict any more.
+        drop(io::stdin().lock().read_to_end(&mut rest));
+        std::process::exit(3);
+    });
+    Ok(PathBuf::from(path))
+}
+
+/// Written beside its place and moved there: a reader never sees half a verdict.
+fn leave(path: &Path, verdict: &Verdict) -> io::Result<()> {
+    let beside = path.with_extension("part");
+    fs::write(&beside, verdict.to_json().to_string())?;
+    fs::rename(beside, path)
+}
+
+fn print_verdict(exercise: &str, verdict: &Verdict) {
+    let mut out = io::stdout().lock();
+    let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut text = format!("{exercise}: {}\n", verdict.kind.word());
+    if let Some(finding) = &verdict.finding {
+        for (word, part) in [
+            ("rule", finding.rule.as_deref().unwrap_or_default()),
+            ("case", &finding.case),
+            ("expected", &finding.expected),
+            ("seen", &finding.seen),
+        ] {
+            if !part.is_empty() {
+                text.push_str(&format!("  {word}: {part}\n"));
+            }
+        }
+        if let Some(trace) = finding.trace.as_ref().filter(|trace| !trace.lanes.is_empty()) {
+            text.push('\n');
+            text.push_str(&draw::terminal(trace, draw::Terminal { colour, ..draw::Terminal::default() }));
+        }
+    }
+    // A closed pipe is the reader's choice, not an error.
+    drop(out.write_all(text.as_bytes()));
+}
+
+/// Runs `check` on a thread and watches it: comes back with a verdict, whatever the answer does.
+fn watched(check: impl FnOnce() -> Verdict + Send + 'static) -> Verdict {
+    let (send, receive) = mpsc::channel();
+    let (send_id, receive_id) = mpsc::channel();
+    let spawned = thread::Builder::new().name(String::from("check")).spawn(move || {
+        drop(send_id.send(activity::this_thread()));
+        // The receiver is gone only if the verdict was "hang".
+        drop(send.send(check()));
+    });
+    if let Err(error) = spawned {
+        return found(Kind::Panic, format!("no thread to run the answer on: {error}"));
+    }
+    let thread = receive_id.recv().ok().flatten();
+    let mut since = Stretch::begin(thread.as_deref());
+    loop {
+        match receive.recv_timeout(Duration::from_millis(50)) {
+            Ok(verdict) => return verdict,
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return found(Kind::Panic, String::from("the check itself panicked, outside any case"));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        if PROGRESS.load(Relaxed) != since.progress {
+            since = Stretch::begin(thread.as_deref());
+        } else if let Some(seen) = since.hang(thread.as_deref()) {
+            return found(Kind::Hang, seen);
+        }
+    }
+}
+
+/// A stretch of time without progress.
+struct Stretch {
+    progress: u64,
+    began: Instant,
+    processor: Option<Duration>,
+}
+
+impl Stretch {
+    fn begin(thread: Option<&Path>) -> Self {
+        Self {
+            progress: PROGRESS.load(Relaxed),
+            began: Instant::now(),
+            processor: thread.and_then(activity::processor_time),
+        }
+    }
+
+    /// Says that the thread hangs, and how; nothing while it may only be slow.
+    fn hang(&self, thread: Option<&Path>) -> Option<String> {
+        let waited = self.began.elapsed();
+        if waited < PATIENCE {
+            return None;
+        }
+        let used = match (self.processor, thread.and_then(activity::processor_time)) {
+            (Some(before), Some(now)) => Some(now.saturating_sub(before)),
+            _ => None,
+        };
+        let seconds = waited.as_secs();
+        match used {
+            Some(used) if used >= PATIENCE * 3 / 4 => Some(format!(
+                "a busy loop: the thread that runs every future has computed for {seconds} s without an `.await` \
+                 that gave way",
+            )),
+            Some(used) if used <= PATIENCE / 10 => Some(format!(
+                "a blocked thread: the thread that runs every future has stood still for {seconds} s in a call that \
+                 is not async (a std lock, channel, sleep or join)",
+            )),
+            _ if waited >= LIMIT => Some(format!(
+                "the thread that runs every future is busy or blocked: no progress for {seconds} s"
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn found(kind: Kind, seen: String) -> Verdict {
+    let trace = match WATCHED.try_lock() {
+        Ok(recorder) => recorder.as_ref().map(Recorder::trace),
+        Err(_) => None,
+    };
+    let rule = if kind == Kind::Hang { "ends" } else { "no-panic" };
+    let case = trace.as_ref().map(|trace| trace.title.clone()).unwrap_or_default();
+    let expected =
+        if kind == Kind::Hang { "the answer gives way at its awaits, and ends" } else { "no panic" };
+    Verdict::found(
+        kind,
+        Finding { rule: Some(rule.to_owned()), case, expected: expected.to_owned(), seen, trace },
+    )
+}
+
+/// What a thread has used of the processor. Linux tells; elsewhere a hang is found later, and not told apart.
+mod activity {
+    use std::{fs, path::Path, path::PathBuf, time::Duration};
+
+    /// The folder in which the system keeps this thread's figures.
+    pub(super) fn this_thread() -> Option<PathBuf> {
+        let link = fs::read_link("/proc/thread-self").ok()?;
+        Some(Path::new("/proc").join(link))
+    }
+
+    /// The processor time that a thread has used.
+    pub(super) fn processor_time(thread: &Path) -> Option<Duration> {
+        // The first figure is the time on the processor, in nanoseconds.
+        if let Ok(figures) = fs::read_to_string(thread.join("schedstat")) {
+            return figures.split_whitespace().next()?.parse().ok().map(Duration::from_nanos);
+        }
+        // Kernels built without scheduler statistics count in ticks of 10 ms: fields 14 and 15, after a name in
+        // parentheses that may itself hold spaces.
+        let figures = fs::read_to_string(thread.join("stat")).ok()?;
+        let fields: Vec<&str> = figures.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        Some(Duration::from_millis(10 * ticks))
+    }
+}

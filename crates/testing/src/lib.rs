@@ -1,0 +1,24 @@
+//! What the exercises' checks and the chapters' own tests stand on.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`simulation`] | one run on the paused clock: how it ended, what it left behind, its timeline |
+//! | [`case`] | a run of an answer, held against the rules of its exercise |
+//! | [`mod@judge`] | the program that judges one answer, and never hangs |
+//! | [`answers`] | proves that a check accepts what is right and rejects what is wrong |
+//! | [`mod@every_await`] | drops a future at each of its awaits in turn |
+//! | [`mod@latencies`] | seeded latencies, so that what is asked first is not answered first |
+
+pub mod answers;
+pub mod case;
+pub mod every_await;
+pub mod judge;
+pub mod latencies;
+mod panics;
+pub mod simulation;
+
+pub use case::{Case, Checked, verdict};
+pub use every_await::every_await;
+pub use judge::judge;
+pub use latencies::latencies;
+pub use simulation::simulate;

@@ -1,0 +1,44 @@
+//! Panics of the code under test, caught before they reach the terminal.
+
+use std::{cell::RefCell, panic, sync::Once};
+
+/// A panic, as the panic hook saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Panic {
+    pub(crate) message: String,
+    /// `file:line`, empty if unknown.
+    pub(crate) place: String,
+}
+
+thread_local! {
+    static CAUGHT: RefCell<Option<Vec<Panic>>> = const { RefCell::new(None) };
+}
+
+/// Runs `body`; panics on this thread are collected and not printed, whether `body` recovers from them or not.
+///
+/// The hook is the process's and is installed once; a thread that is not in here keeps the behaviour it had.
+pub(crate) fn collect<T>(body: impl FnOnce() -> T) -> (T, Vec<Panic>) {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let caught = CAUGHT.with_borrow_mut(|caught| {
+                let Some(caught) = caught else { return false };
+                caught.push(Panic {
+                    message: info.payload_as_str().unwrap_or("a panic without a message").to_owned(),
+                    place: info
+                        .location()
+                        .map(|at| format!("{}:{}", at.file(), at.line()))
+                        .unwrap_or_default(),
+                });
+                true
+            });
+            if !caught {
+                before(info);
+            }
+        }));
+    });
+    CAUGHT.set(Some(Vec::new()));
+    let out = body();
+    (out, CAUGHT.take().unwrap_or_default())
+}
