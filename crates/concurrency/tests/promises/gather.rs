@@ -22,7 +22,7 @@ const fn ms(n: u64) -> Duration {
 }
 
 fn limit(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).unwrap()
+    NonZeroUsize::new(n).expect("limits are not zero")
 }
 
 fn bodies<E: std::fmt::Debug>(settled: Vec<Settled<common::backend::Reply, E>>) -> Vec<u32> {
