@@ -45,6 +45,7 @@ pub fn paused_builder() -> Builder {
 /// Tells the recorder that the runtime of this thread has gone to sleep, or has woken up.
 pub fn parked(parked: bool) {
     PARKED.set(parked);
+    crate::recorder::forget_the_ended();
 }
 
 /// Runs `future` on a fresh [`paused_runtime`].

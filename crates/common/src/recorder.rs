@@ -47,7 +47,18 @@ struct Shared {
 thread_local! {
     /// The lane whose code this thread is running.
     static CURRENT: RefCell<Option<(Recorder, usize)>> = const { RefCell::new(None) };
+    /// The lane that has just ended on this thread. When a task ends, the runtime wakes whoever awaits its handle,
+    /// right after the last poll: that wake-up is this lane's doing. Forgotten at the next poll, at the next park, and
+    /// after [`AFTERMATH`].
+    static ENDED: RefCell<Option<(Recorder, usize, Duration)>> = const { RefCell::new(None) };
 }
+
+pub(crate) fn forget_the_ended() {
+    drop(ENDED.take());
+}
+
+/// How long after a lane's end a wake-up can be its doing. On the paused clock no time passes in between.
+const AFTERMATH: Duration = Duration::from_micros(100);
 
 impl Recorder {
     /// Starts a trace now.
@@ -167,6 +178,10 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             let track = this.track;
+            if track.over {
+                // Its last poll is what counts; the drop of a finished future must not hide it.
+                return;
+            }
             let here = Here::enter(track);
             this.future.set(None);
             drop(here);
@@ -248,7 +263,9 @@ impl Track {
     fn end(&mut self, what: What) {
         if !self.over {
             self.over = true;
-            self.recorder.push(self.lane, self.recorder.now(), what);
+            let now = self.recorder.now();
+            ENDED.set(Some((self.recorder.clone(), self.lane, now)));
+            self.recorder.push(self.lane, now, what);
             if let Some((_, bell)) = &self.waker {
                 *bell.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
             }
@@ -261,6 +278,7 @@ struct Here(Option<(Recorder, usize)>);
 
 impl Here {
     fn enter(track: &Track) -> Self {
+        forget_the_ended();
         Self(CURRENT.replace(Some((track.recorder.clone(), track.lane))))
     }
 }
@@ -288,14 +306,18 @@ impl Wake for Bell {
     fn wake_by_ref(self: &Arc<Self>) {
         let first = !std::mem::replace(&mut *self.rung.lock().unwrap_or_else(PoisonError::into_inner), true);
         if first {
-            let by = CURRENT.with_borrow(|current| match current {
-                Some((recorder, lane)) if Arc::ptr_eq(&recorder.0, &self.recorder.0) => Some(By::Lane(*lane)),
-                None if clock::is_parked() => Some(By::Clock),
-                _ => Some(By::Other),
-            });
+            let now = self.recorder.now();
+            let ended =
+                || ENDED.with_borrow(Clone::clone).filter(|(_, _, at)| now.saturating_sub(*at) <= AFTERMATH);
+            let lane = CURRENT.with_borrow(Clone::clone).or_else(|| ended().map(|(by, lane, _)| (by, lane)));
+            let by = match lane {
+                Some((recorder, lane)) if Arc::ptr_eq(&recorder.0, &self.recorder.0) => By::Lane(lane),
+                None if clock::is_parked() => By::Clock,
+                _ => By::Other,
+            };
             // A lane that wakes itself only yields: no cause worth an arrow.
-            if let Some(by) = by.filter(|by| *by != By::Lane(self.lane)) {
-                self.recorder.push(self.lane, self.recorder.now(), What::Woken(by));
+            if by != By::Lane(self.lane) {
+                self.recorder.push(self.lane, now, What::Woken(by));
             }
         }
         self.task.wake_by_ref();

@@ -7,11 +7,13 @@
 //! | [`mod@judge`] | the program that judges one answer, and never hangs |
 //! | [`answers`] | proves that a check accepts what is right and rejects what is wrong |
 //! | [`mod@every_await`] | drops a future at each of its awaits in turn |
+//! | [`goldens`] | recorded timelines, compared with the ones on file |
 //! | [`mod@latencies`] | seeded latencies, so that what is asked first is not answered first |
 
 pub mod answers;
 pub mod case;
 pub mod every_await;
+pub mod goldens;
 pub mod judge;
 pub mod latencies;
 mod panics;

@@ -1,4 +1,4 @@
-use super::{ticks, time};
+use super::{is_long, ticks, time};
 use crate::trace::{By, Ending, Lane, Trace, What};
 use std::{fmt::Write as _, time::Duration};
 
@@ -110,7 +110,7 @@ impl Picture<'_> {
         )?;
         for (n, (from, until)) in lane.polls().enumerate() {
             let (x, long) = (self.x(from), self.x(until) - self.x(from));
-            if until > from {
+            if is_long(from, until) {
                 write!(
                     out,
                     "<rect x=\"{x:.1}\" y=\"{y}\" width=\"{long:.1}\" height=\"{BAR}\" \

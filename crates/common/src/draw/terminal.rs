@@ -1,4 +1,4 @@
-use super::{ticks, time};
+use super::{is_long, ticks, time};
 use crate::trace::{By, Ending, Lane, Trace, What};
 use std::{fmt::Write as _, time::Duration};
 
@@ -11,13 +11,11 @@ pub struct Terminal {
     pub unicode: bool,
     /// ANSI colours. No fact is told by colour alone.
     pub colour: bool,
-    /// The end of the axis, so that two pictures can share a scale; nothing: the end of the trace.
-    pub until: Option<Duration>,
 }
 
 impl Default for Terminal {
     fn default() -> Self {
-        Self { width: 80, unicode: true, colour: false, until: None }
+        Self { width: 80, unicode: true, colour: false }
     }
 }
 
@@ -80,14 +78,32 @@ impl Cell {
 /// The trace as lines of text, each at most [`Terminal::width`] columns wide.
 #[must_use]
 pub fn terminal(trace: &Trace, options: Terminal) -> String {
+    terminals(std::slice::from_ref(trace), options)
+}
+
+/// Several traces below each other, on one scale: the right way and a wrong one.
+#[must_use]
+pub fn terminals(traces: &[Trace], options: Terminal) -> String {
     let width = options.width.max(40);
-    let until = options.until.unwrap_or_default().max(trace.end()).max(Duration::from_micros(1));
-    let name_width = trace.lanes.iter().map(|lane| lane.name.chars().count()).max().unwrap_or(0);
-    let name_width = name_width.min(width / 4);
-    // " name chart ending ": the ending takes 17 columns, or 8 where there is little room.
+    let until = traces.iter().map(Trace::end).max().unwrap_or_default().max(Duration::from_micros(1));
+    let names = traces.iter().flat_map(|trace| &trace.lanes).map(|lane| lane.name.chars().count());
+    let name_width = names.max().unwrap_or(0).min(width / 4);
+    // " name chart ending ": the ending takes 17 columns, or 9 where there is little room.
     let ending_width = if width >= 72 { 17 } else { 9 };
     let chart = Chart { columns: width - name_width - ending_width - 3, until };
+    let options = Terminal { width, ..options };
+    let pictures = traces.iter().map(|trace| picture(trace, &chart, name_width, ending_width, options));
+    pictures.collect::<Vec<_>>().join("\n")
+}
 
+fn picture(
+    trace: &Trace,
+    chart: &Chart,
+    name_width: usize,
+    ending_width: usize,
+    options: Terminal,
+) -> String {
+    let width = options.width;
     let mut out = String::new();
     push_line(&mut out, &clip(&trace.title, width, options.unicode));
     push_line(&mut out, &format!("{:name_width$}  {}", "", chart.axis()));
@@ -144,7 +160,7 @@ impl Chart {
         let last = ending.map_or(end, |(at, _)| at);
         cells[self.column(lane.born)..=self.column(last)].fill(Cell::Waiting);
         for (from, until) in lane.polls() {
-            if until > from {
+            if is_long(from, until) {
                 cells[self.column(from)..=self.column(until)].fill(Cell::Blocking);
             } else {
                 let cell = &mut cells[self.column(from)];

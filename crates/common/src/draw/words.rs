@@ -1,4 +1,4 @@
-use super::time;
+use super::{is_long, time};
 use crate::trace::{By, Trace, What};
 use std::{fmt::Write as _, time::Duration};
 
@@ -17,7 +17,7 @@ pub fn words(trace: &Trace) -> String {
         line(&mut out, lane.born, "born");
         for event in &lane.events {
             let what = match &event.what {
-                What::Polled { until } if *until == event.at => String::from("polled"),
+                What::Polled { until } if !is_long(event.at, *until) => String::from("polled"),
                 What::Polled { until } => {
                     format!("polled for {}, blocking its thread", time(*until - event.at))
                 }
