@@ -11,13 +11,23 @@ use std::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-thread_local! {
-    static PARKED: Cell<bool> = const { Cell::new(false) };
+/// Who can be calling a waker on this thread while no lane is being polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// A task: the runtime is running them.
+    Tasks,
+    /// A timer that came due while a poll was spending processor time, or a task.
+    Late,
+    /// A timer: the runtime had nothing to run, and has moved the clock.
+    Clock,
 }
 
-/// Whether this thread's runtime has nothing to run: whoever calls a waker now is the clock.
-pub(crate) fn is_parked() -> bool {
-    PARKED.get()
+thread_local! {
+    static DRIVER: Cell<Driver> = const { Cell::new(Driver::Tasks) };
+}
+
+pub(crate) fn driven_by() -> Driver {
+    DRIVER.get()
 }
 
 /// A current-thread runtime whose clock is paused.
@@ -44,7 +54,7 @@ pub fn paused_builder() -> Builder {
 
 /// Tells the recorder that the runtime of this thread has gone to sleep, or has woken up.
 pub fn parked(parked: bool) {
-    PARKED.set(parked);
+    DRIVER.set(if parked { Driver::Clock } else { Driver::Tasks });
     crate::recorder::forget_the_ended();
 }
 
@@ -82,5 +92,6 @@ pub fn paused<F: Future>(future: F) -> F::Output {
 pub fn spend(time: Duration) {
     let advance = pin!(tokio::time::advance(time));
     let poll = advance.poll(&mut Context::from_waker(Waker::noop()));
+    DRIVER.set(Driver::Late);
     debug_assert!(poll.is_pending(), "advance no longer yields after it has moved the clock");
 }

@@ -1,7 +1,8 @@
 //! Records a [`Trace`] of whatever is wrapped in a [`lane`](Recorder::lane).
 
 use crate::{
-    Trace, clock,
+    Trace,
+    clock::{self, Driver},
     trace::{By, Event, Lane, What},
 };
 use pin_project_lite::pin_project;
@@ -112,6 +113,10 @@ impl Recorder {
         self.lock().lanes[lane].events.push(Event { at, what });
     }
 
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Trace> {
         self.0.trace.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,11 +209,11 @@ impl<F: Future> Future for Recorded<F> {
         let track = this.track;
         let future = this.future.as_pin_mut().expect("polled after it had been dropped");
         let waker = track.waker(cx.waker());
-        let from = track.recorder.now();
+        let poll_begun = track.begin_poll();
         let here = Here::enter(track);
         let poll = catch_unwind(AssertUnwindSafe(|| future.poll(&mut Context::from_waker(&waker))));
         drop(here);
-        track.recorder.push(track.lane, from, What::Polled { until: track.recorder.now() });
+        track.end_poll(poll_begun);
         match poll {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => {
@@ -260,6 +265,20 @@ impl Track {
         bell.into()
     }
 
+    /// Gives the place of the poll among the lane's events, for [`end_poll`](Self::end_poll).
+    fn begin_poll(&self) -> usize {
+        let now = self.recorder.now();
+        let mut trace = self.recorder.lock();
+        let events = &mut trace.lanes[self.lane].events;
+        events.push(Event { at: now, what: What::Polled { until: now } });
+        events.len() - 1
+    }
+
+    fn end_poll(&self, place: usize) {
+        let now = self.recorder.now();
+        self.recorder.lock().lanes[self.lane].events[place].what = What::Polled { until: now };
+    }
+
     fn end(&mut self, what: What) {
         if !self.over {
             self.over = true;
@@ -309,10 +328,13 @@ impl Wake for Bell {
             let now = self.recorder.now();
             let ended =
                 || ENDED.with_borrow(Clone::clone).filter(|(_, _, at)| now.saturating_sub(*at) <= AFTERMATH);
-            let lane = CURRENT.with_borrow(Clone::clone).or_else(|| ended().map(|(by, lane, _)| (by, lane)));
-            let by = match lane {
-                Some((recorder, lane)) if Arc::ptr_eq(&recorder.0, &self.recorder.0) => By::Lane(lane),
-                None if clock::is_parked() => By::Clock,
+            let current = CURRENT.with_borrow(Clone::clone);
+            let by = match (current, ended(), clock::driven_by()) {
+                (Some((recorder, lane)), ..) if self.recorder.is(&recorder) => By::Lane(lane),
+                (None, None, Driver::Clock | Driver::Late) => By::Clock,
+                (None, Some((recorder, lane, _)), Driver::Tasks) if self.recorder.is(&recorder) => {
+                    By::Lane(lane)
+                }
                 _ => By::Other,
             };
             // A lane that wakes itself only yields: no cause worth an arrow.
