@@ -99,12 +99,12 @@ fn a_task_that_ends_wakes_who_awaits_its_handle() {
 }
 
 #[test]
-fn a_lane_that_only_yields_is_woken_by_nobody() {
+fn a_lane_that_only_yields_is_woken_by_no_other_lane() {
     paused(async {
         let recorder = Recorder::new("");
         recorder.lane("yielding", async { yield_now().await }).await;
         let trace = recorder.trace();
-        assert_eq!(woken(&trace, 0), []);
+        assert_eq!(woken(&trace, 0), [(ms(0), By::Other)]);
         assert_eq!(trace.lanes[0].polls().count(), 2);
     });
 }
