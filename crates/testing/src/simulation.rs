@@ -4,10 +4,12 @@ use crate::panics::{self, Panic};
 use common::{
     Recorder, Trace,
     clock::{parked, paused_builder},
+    recorder::panic_message,
 };
 use futures_util::FutureExt as _;
 use std::{
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -91,20 +93,32 @@ pub fn simulate<T>(title: &str, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T>
             let recorder = Recorder::new(title);
             crate::judge::watch(&recorder);
             let start = Instant::now();
-            let body = AssertUnwindSafe(body(recorder.clone())).catch_unwind();
+            let mut body = pin!(AssertUnwindSafe(body(recorder.clone())).catch_unwind());
             let end = tokio::select! {
                 biased;
-                returned = body => match returned {
+                returned = &mut body => match returned {
                     Ok(value) => End::Returned(value),
-                    Err(payload) => End::Panicked(common::recorder::panic_message(&*payload).to_owned()),
+                    Err(payload) => End::Panicked(panic_message(&*payload).to_owned()),
                 },
                 () = sleep(HORIZON) => {
-                    // One more stretch, ten times as long: if anything but this sleep has the runtime wake up in it,
-                    // somebody is still busy; if not, nobody ever will be again. The sleep itself costs a wake-up
-                    // for each level of tokio's timer wheel that it descends, of which there are six.
-                    let before = parks.load(Relaxed);
-                    sleep(10 * HORIZON).await;
-                    if parks.load(Relaxed) - before <= 6 { End::Deadlock } else { End::Endless }
+                    // Is anybody still busy? If anything but this sleep has the runtime wake up, yes; if not, nobody
+                    // ever will be again. A sleep costs a wake-up for each level of tokio's timer wheel that it
+                    // descends, of which there are six. The short one is there to be quick about a busy loop.
+                    let busy = async {
+                        for stretch in [Duration::from_secs(1), 10 * HORIZON] {
+                            let before = parks.load(Relaxed);
+                            sleep(stretch).await;
+                            if parks.load(Relaxed) - before > 6 {
+                                return true;
+                            }
+                        }
+                        false
+                    };
+                    tokio::select! {
+                        biased;
+                        _ = &mut body => End::Endless,
+                        busy = busy => if busy { End::Endless } else { End::Deadlock },
+                    }
                 }
             };
             let elapsed = start.elapsed();

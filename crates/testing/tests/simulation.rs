@@ -1,0 +1,252 @@
+//! What a simulated run and a case tell, each kind of end a test.
+#![expect(clippy::todo, reason = "a todo is one of the ends")]
+
+use common::verdict::Kind;
+use std::{
+    future::pending,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use testing::{
+    Case, every_await, latencies,
+    latencies::best_time,
+    simulate,
+    simulation::{End, HORIZON},
+    verdict,
+};
+use tokio::{
+    sync::{Mutex, Semaphore, mpsc},
+    task::{JoinSet, yield_now},
+    time::{self, sleep},
+};
+
+/// Two channels: the items to carry, and where they go. The sender of the items is kept, so that they don't end.
+type Channels =
+    Arc<(Mutex<mpsc::Receiver<u32>>, mpsc::Sender<u32>, Mutex<mpsc::Receiver<u32>>, mpsc::Sender<u32>)>;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[test]
+fn a_deadlock_is_told_at_once_and_is_no_endless_loop() {
+    let real = Instant::now();
+    let run = simulate("", async |_| {
+        let (left, right) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
+        let mut tasks = JoinSet::new();
+        for (first, second) in [(left.clone(), right.clone()), (right, left)] {
+            tasks.spawn(async move {
+                let _first = first.lock().await;
+                sleep(ms(1)).await;
+                let _second = second.lock().await;
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+    });
+    assert_eq!(run.end, End::Deadlock);
+    assert!(real.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn timers_that_fire_for_ever_are_an_endless_loop_and_no_deadlock() {
+    for period in [1, 10, 1000, 50_000] {
+        let run = simulate("", async |_| {
+            loop {
+                sleep(ms(period)).await;
+            }
+        });
+        assert!(matches!(run.end, End::<()>::Endless), "{period} ms: {:?}", run.end);
+    }
+}
+
+#[test]
+fn a_run_that_takes_almost_until_the_horizon_returns() {
+    let run = simulate("", async |_| sleep(HORIZON - ms(1)).await);
+    assert_eq!(run.end, End::Returned(()));
+}
+
+#[test]
+fn tasks_that_are_left_are_counted_and_aborted_ones_are_not() {
+    let run = simulate("", async |_| {
+        let mut aborted = JoinSet::new();
+        aborted.spawn(pending::<()>());
+        aborted.abort_all();
+        let mut kept = JoinSet::new();
+        kept.spawn(pending::<()>());
+        kept.spawn(sleep(ms(1)));
+        kept.detach_all();
+    });
+    assert_eq!((run.end, run.leaked), (End::Returned(()), 2));
+}
+
+#[test]
+fn each_kind_of_end_is_its_verdict() {
+    let kind = |checked: testing::Checked<Case<()>>| {
+        checked.map_or_else(|v| (v.kind, v.rule().map(str::to_owned)), |_| (Kind::Pass, None))
+    };
+    let named = |rule: &str| Some(rule.to_owned());
+    assert_eq!(kind(Case::run("", async |_| ())), (Kind::Pass, None));
+    assert_eq!(kind(Case::run("", async |_| pending().await)), (Kind::Deadlock, named("ends")));
+    assert_eq!(
+        kind(Case::run("", async |_| loop {
+            sleep(ms(3)).await;
+        })),
+        (Kind::Hang, named("ends"))
+    );
+    assert_eq!(kind(Case::run("", async |_| panic!("no"))), (Kind::Panic, named("no-panic")));
+    assert_eq!(kind(Case::run("", async |_| todo!("later"))), (Kind::Todo, None));
+    let leak = Case::run("", async |_| {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(pending::<()>());
+        tasks.detach_all();
+    });
+    assert_eq!(kind(leak), (Kind::Leak, named("no-leak")));
+}
+
+#[test]
+fn a_todo_that_a_task_reached_is_a_todo_too() {
+    let verdict = verdict(|| {
+        Case::run("", async |_| {
+            let mut tasks = JoinSet::<()>::new();
+            tasks.spawn(async { todo!("in a task") });
+            drop(tasks.join_next().await);
+        })?;
+        Ok(())
+    });
+    assert_eq!(verdict.kind, Kind::Todo);
+    assert!(verdict.message().contains("in a task"), "{}", verdict.message());
+}
+
+#[test]
+fn a_panic_says_what_and_where() {
+    let verdict = Case::run("", async |_| panic!("{} and {}", 1, 2)).map(|_: Case<()>| ()).unwrap_err();
+    let line = line!() - 1;
+    assert!(verdict.message().contains(&format!("simulation.rs:{line}")), "{}", verdict.message());
+    assert!(verdict.message().contains("1 and 2"));
+}
+
+#[test]
+fn seeded_latencies_are_distinct_and_the_first_is_not_the_shortest() {
+    for seed in 0..100 {
+        for n in 2..20 {
+            let mut drawn = latencies(seed, n);
+            assert!(drawn[0] > ms(10));
+            drawn.sort_unstable();
+            drawn.dedup();
+            assert_eq!(drawn.len(), n);
+        }
+    }
+}
+
+#[test]
+fn the_best_time_is_that_of_filling_each_free_place() {
+    let drawn = [ms(50), ms(10), ms(20), ms(10)];
+    assert_eq!(best_time(&drawn, 1), ms(90));
+    assert_eq!(best_time(&drawn, 2), ms(50));
+    assert_eq!(best_time(&drawn, 9), ms(50));
+    assert_eq!(best_time(&[], 3), ms(0));
+}
+
+#[test]
+fn a_future_without_awaits_is_dropped_nowhere() {
+    assert_eq!(every_await(|| (), |()| async {}, async |()| Ok(())), Ok(0));
+}
+
+#[test]
+fn an_await_that_is_ready_counts() {
+    // Receiving and sending are both ready at once: without stepping the budget neither would ever give way.
+    let setup = || {
+        let (source, items) = mpsc::channel(4);
+        let (sink, out) = mpsc::channel(4);
+        source.try_send(1).unwrap();
+        Arc::new((Mutex::new(items), sink, Mutex::new(out), source))
+    };
+    let carried =
+        async |state: Arc<(Mutex<mpsc::Receiver<u32>>, mpsc::Sender<u32>, Mutex<mpsc::Receiver<u32>>, _)>| {
+            let here = state.0.lock().await.try_recv().is_ok();
+            let there = state.2.lock().await.try_recv().is_ok();
+            if here || there { Ok(()) } else { Err(String::from("the message is lost")) }
+        };
+    let loses = every_await(
+        setup,
+        |state: &Channels| {
+            let state = state.clone();
+            async move {
+                let message = state.0.lock().await.recv().await.unwrap();
+                state.1.send(message).await.unwrap();
+            }
+        },
+        carried,
+    );
+    assert!(loses.unwrap_err().contains("the message is lost"));
+    let keeps = every_await(
+        setup,
+        |state| {
+            let state = state.clone();
+            async move {
+                // A place first: between taking the message and sending it there is no await.
+                let place = state.1.reserve().await.unwrap();
+                let message = state.0.lock().await.recv().await.unwrap();
+                place.send(message);
+            }
+        },
+        carried,
+    );
+    assert!(keeps.unwrap() >= 3);
+}
+
+#[test]
+fn a_task_that_survives_the_drop_is_told() {
+    let leaks = every_await(
+        || (),
+        |()| async {
+            let mut tasks = JoinSet::new();
+            tasks.spawn(pending::<()>());
+            tasks.detach_all();
+            yield_now().await;
+        },
+        async |()| Ok(()),
+    );
+    assert!(leaks.unwrap_err().contains("1 tasks left"));
+}
+
+#[test]
+fn the_moment_between_wake_up_and_poll_is_tried_too() {
+    // A permit that was handed over and dropped unseen goes back; a message on a oneshot does not.
+    let safe = every_await(
+        || Arc::new(Semaphore::new(1)),
+        |permits| {
+            let permits = permits.clone();
+            async move { drop(permits.acquire().await) }
+        },
+        async |permits| if permits.available_permits() == 1 { Ok(()) } else { Err("lost a permit".into()) },
+    );
+    assert_eq!(safe, Ok(1));
+    let lost = every_await(
+        || {
+            let (send, receive) = tokio::sync::oneshot::channel();
+            let delivered = Arc::new(std::sync::Mutex::new(None));
+            (Arc::new(std::sync::Mutex::new(Some((send, receive)))), delivered)
+        },
+        |(ends, delivered)| {
+            let (send, receive) = ends.lock().unwrap().take().unwrap();
+            let delivered = delivered.clone();
+            async move {
+                let mut tasks = JoinSet::new();
+                let sent = delivered.clone();
+                tasks.spawn(async move {
+                    time::sleep(ms(1)).await;
+                    *sent.lock().unwrap() = Some(send.send(()).is_ok());
+                });
+                receive.await.unwrap();
+                *delivered.lock().unwrap() = None;
+                while tasks.join_next().await.is_some() {}
+            }
+        },
+        async |(_, delivered)| match *delivered.lock().unwrap() {
+            Some(true) => Err(String::from("sent, and never received")),
+            _ => Ok(()),
+        },
+    );
+    assert!(lost.unwrap_err().contains("between its wake-up and its next poll"));
+}
