@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{runtime::Handle, sync::Barrier, time::sleep};
+use tokio::{runtime::Handle, sync::Notify, time::sleep};
 
 /// A service that answers `fetch(id)` as its script says, and keeps a ledger of every call.
 ///
@@ -38,7 +38,9 @@ pub struct Backend {
 struct Shared {
     script: Mutex<HashMap<u32, (Duration, Outcome)>>,
     default_latency: Mutex<Duration>,
-    meeting: Mutex<Option<Arc<Barrier>>>,
+    meeting: Mutex<Meeting>,
+    /// Rung when a meeting has come together.
+    met: Notify,
     ledger: Mutex<Ledger>,
 }
 
@@ -48,6 +50,16 @@ struct Ledger {
     in_flight: usize,
     peak: usize,
     peak_tasks: usize,
+}
+
+/// Calls that wait for each other. Not tokio's `Barrier`: that one counts a caller that came and was dropped.
+#[derive(Default)]
+struct Meeting {
+    /// How many make a meeting; nothing: nobody waits.
+    of: Option<usize>,
+    waiting: usize,
+    /// How many meetings have come together.
+    held: u64,
 }
 
 /// How a scripted call ends.
@@ -143,7 +155,8 @@ impl Backend {
         let shared = Shared {
             script: Mutex::default(),
             default_latency: Mutex::new(Duration::from_millis(10)),
-            meeting: Mutex::new(None),
+            meeting: Mutex::default(),
+            met: Notify::new(),
             ledger: Mutex::default(),
         };
         Self { shared: Arc::new(shared), recorder: recorder.clone() }
@@ -167,7 +180,7 @@ impl Backend {
     /// flight at once never gets an answer. It is how a check proves a *lower* bound on concurrency.
     #[must_use = "the meeting is set in place; bind or chain what is returned"]
     pub fn meeting_of(self, n: usize) -> Self {
-        *lock(&self.shared.meeting) = Some(Arc::new(Barrier::new(n)));
+        lock(&self.shared.meeting).of = Some(n);
         self
     }
 
@@ -228,15 +241,36 @@ impl Backend {
         })
     }
 
+    /// Waits until enough callers are here at once.
+    async fn meet(&self) {
+        let mut here = {
+            let mut meeting = lock(&self.shared.meeting);
+            let Some(of) = meeting.of else { return };
+            meeting.waiting += 1;
+            if meeting.waiting >= of {
+                meeting.waiting = 0;
+                meeting.held += 1;
+                self.shared.met.notify_waiters();
+                return;
+            }
+            Waiting { backend: self, before: meeting.held, met: false }
+        };
+        loop {
+            let met = self.shared.met.notified();
+            if lock(&self.shared.meeting).held > here.before {
+                here.met = true;
+                return;
+            }
+            met.await;
+        }
+    }
+
     async fn call(self, id: u32) -> Result<Reply, FetchError> {
         let default = *lock(&self.shared.default_latency);
         let (latency, outcome) =
             lock(&self.shared.script).get(&id).copied().unwrap_or((default, Outcome::Reply));
         let mut entry = Entry::new(&self, id);
-        let meeting = lock(&self.shared.meeting).clone();
-        if let Some(meeting) = meeting {
-            meeting.wait().await;
-        }
+        self.meet().await;
         if outcome == Outcome::Hang {
             std::future::pending::<()>().await;
         }
@@ -266,6 +300,23 @@ impl Backend {
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Backend({} calls)", self.calls().len())
+    }
+}
+
+/// A call that waits for a meeting; dropped before it has come together, it is not counted any more.
+struct Waiting<'a> {
+    backend: &'a Backend,
+    before: u64,
+    met: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut meeting = lock(&self.backend.shared.meeting);
+        // Met, but dropped before it was polled again: the meeting was held with it, and its place is not its own.
+        if !self.met && meeting.held == self.before {
+            meeting.waiting -= 1;
+        }
     }
 }
 

@@ -74,9 +74,14 @@ pub fn parked(parked: bool) {
 /// ```
 ///
 /// # Panics
-/// If called from within a runtime, or if `future` panics.
+/// If called from within a runtime, if `future` panics, or in a deadlock: if nothing but the clock has moved for a day of
+/// its own time.
 pub fn paused<F: Future>(future: F) -> F::Output {
-    paused_runtime().block_on(future)
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let ended = paused_runtime().block_on(async { tokio::time::timeout(DAY, future).await });
+    ended.unwrap_or_else(|_| {
+        panic!("a deadlock: everything waits, and nothing is left that could wake anybody")
+    })
 }
 
 /// Spends virtual processor time: moves the paused clock on by `time` without yielding, as a busy loop or a blocking

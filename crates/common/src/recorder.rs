@@ -134,6 +134,9 @@ pub fn note(remark: impl Into<String>) {
 }
 
 /// Names what the current lane waits for while `future` is pending.
+///
+/// # Cancel safety
+/// As cancel safe as `future`.
 pub async fn waits_for<F: Future>(what: &str, future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     let mut told = false;

@@ -69,11 +69,18 @@ impl Kind {
     }
 }
 
+/// The rules that hold for every exercise, next to those of its own: id, and what it asks for.
+pub const GENERAL_RULES: [(&str, &str); 3] = [
+    ("ends", "the answer ends: no deadlock, no busy loop, no blocked thread"),
+    ("no-panic", "the answer gives a value or an error, whatever the services do"),
+    ("no-leak", "every task that the answer started has ended when it returns or is dropped"),
+];
+
 /// What a check found wrong with an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Finding {
-    /// The short id of the broken rule, as the exercise's README states it. Three hold for every exercise: `ends`
-    /// (no deadlock, no hang), `no-panic` and `no-leak`.
+    /// The short id of the broken rule, as the exercise's README states it. [`GENERAL_RULES`] hold for every
+    /// exercise.
     pub rule: Option<String>,
     /// The input on which it was seen.
     pub case: String,

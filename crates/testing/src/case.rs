@@ -1,11 +1,17 @@
 //! A run of an answer, held against the rules of its exercise.
 
-use crate::simulation::{End, HORIZON, Run, simulate};
+use crate::{
+    panics::Panic,
+    simulation::{End, HORIZON, Run, simulate},
+};
 use common::{
     Recorder, Trace, Verdict, draw,
     verdict::{Finding, Kind},
 };
 use std::{fmt, time::Duration};
+
+/// What the panic of a `todo!()` begins with.
+const TODO: &str = "not yet implemented";
 
 /// `Ok`, or the verdict on the first broken rule. Boxed, because it carries a timeline.
 pub type Checked<T = ()> = Result<T, Box<Verdict>>;
@@ -64,9 +70,19 @@ impl<T> Case<T> {
             Box::new(Verdict::found(kind, finding))
         };
         // Wherever a `todo!()` was reached, a task of its own included: the answer is not finished.
-        if let Some(todo) = panics.iter().find(|panic| panic.message.starts_with("not yet implemented")) {
-            let what = todo.message.trim_start_matches("not yet implemented").trim_start_matches(": ");
-            let mut verdict = verdict(Kind::Todo, None, "", format!("still to do at {}: {what}", todo.place));
+        let unhooked = match &end {
+            End::Panicked(message) => Some(Panic { message: message.clone(), place: String::new() }),
+            _ => None,
+        };
+        if let Some(todo) = panics.iter().chain(&unhooked).find(|panic| panic.message.starts_with(TODO)) {
+            let what = todo.message.trim_start_matches(TODO).trim_start_matches(": ");
+            let mut seen = String::from("still to do");
+            for (before, part) in [(" at ", todo.place.as_str()), (": ", what)] {
+                if !part.is_empty() {
+                    seen = seen + before + part;
+                }
+            }
+            let mut verdict = verdict(Kind::Todo, None, "", seen);
             if let Some(finding) = &mut verdict.finding {
                 finding.trace = None;
             }

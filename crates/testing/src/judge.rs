@@ -12,57 +12,102 @@ use std::{
     fs, io,
     io::{BufRead as _, IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
-    process::ExitCode,
-    sync::{Mutex, PoisonError, atomic::Ordering::Relaxed, mpsc},
+    process::{Command, ExitCode, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Without any progress for this long, and with the processor to itself, an answer hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Without any progress for this long an answer hangs, however busy the machine may be.
+/// Without any progress, or in one run, for this long an answer hangs, however busy the machine may be.
 const LIMIT: Duration = Duration::from_secs(8);
+
+/// How many runs have begun.
+static RUNS: AtomicU64 = AtomicU64::new(0);
 
 /// The recorder of the run in work, for the timeline of one that hangs.
 static WATCHED: Mutex<Option<Recorder>> = Mutex::new(None);
 
+/// Tells the watchdog that a run begins.
 pub(crate) fn watch(recorder: &Recorder) {
+    RUNS.fetch_add(1, Relaxed);
     *WATCHED.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorder.clone());
 }
 
 /// Judges an answer with `check` and reports the verdict; to be the whole of an exercise's `main`.
 ///
-/// On its own it prints the verdict, and the status is success only for a pass. With the argument `--supervised` it
-/// first reads a line from standard input, the path of a file that does not exist, and leaves the verdict there as JSON:
-/// the answer never learns the path, so what it prints, and how it exits, can't pass for a verdict. Standard input then
-/// is the supervisor's lifeline: when it closes, the process ends.
+/// The answer runs in a process of its own, with the argument `--supervised`: that process first reads a line from its
+/// standard input, the path of a file that does not exist, and leaves the verdict there as JSON. The answer never learns
+/// the path, so what it prints, and how it exits, can't pass for a verdict. Standard input then is the supervisor's
+/// lifeline: when it closes, the process ends. Started without the argument, this is the supervisor: it prints the
+/// verdict, and its status is success only for a pass.
 pub fn judge(exercise: &str, check: impl FnOnce() -> Verdict + Send + 'static) -> ExitCode {
-    let report = if std::env::args().any(|argument| argument == "--supervised") {
-        match supervisor() {
-            Ok(path) => Some(path),
-            Err(error) => {
-                eprintln!(
-                    "{exercise}: --supervised takes the path of the verdict on standard input: {error}"
-                );
-                return ExitCode::from(2);
+    if !std::env::args().any(|argument| argument == "--supervised") {
+        return match supervise() {
+            Ok(verdict) => {
+                print_verdict(exercise, &verdict);
+                if verdict.is_pass() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
+            Err(error) => {
+                eprintln!("{exercise}: the check could not be run: {error}");
+                ExitCode::from(2)
+            }
+        };
+    }
+    let path = match supervisor() {
+        Ok(path) => path,
+        Err(error) => {
+            eprintln!("{exercise}: --supervised takes the path of the verdict on standard input: {error}");
+            return ExitCode::from(2);
         }
-    } else {
-        None
     };
-    let verdict = watched(check);
-    let Some(path) = report else {
-        print_verdict(exercise, &verdict);
-        return if verdict.is_pass() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    };
-    match leave(&path, &verdict) {
+    match leave(&path, &watched(check)) {
         // The answer may have left threads that never end: the process does not wait for them.
         Ok(()) => std::process::exit(0),
         Err(error) => {
             eprintln!("{exercise}: can't write the verdict to {}: {error}", path.display());
-            ExitCode::from(2)
+            std::process::exit(2)
         }
     }
+}
+
+/// Runs this program again, supervised, and gives the verdict that it leaves.
+fn supervise() -> io::Result<Verdict> {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    let folder = std::env::temp_dir().join(format!("verdict-{}-{nanos}", std::process::id()));
+    fs::create_dir(&folder)?;
+    let path = folder.join("verdict.json");
+    let mut child =
+        Command::new(std::env::current_exe()?).arg("--supervised").stdin(Stdio::piped()).spawn()?;
+    // Held until the end: closing it ends the child.
+    let mut lifeline = child.stdin.take();
+    if let Some(lifeline) = &mut lifeline {
+        writeln!(lifeline, "{}", path.display())?;
+    }
+    let status = child.wait()?;
+    let verdict = fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+    drop(fs::remove_dir_all(&folder));
+    Ok(match verdict.and_then(|json| Verdict::from_json(&json).ok()) {
+        Some(verdict) => verdict,
+        None if status.code().is_some() => Verdict::found(
+            Kind::RuleBroken,
+            Finding {
+                rule: Some(String::from("ends")),
+                expected: String::from("the answer returns to who called it"),
+                seen: format!("the answer ended the whole process ({status})"),
+                ..Finding::default()
+            },
+        ),
+        None => found(
+            Kind::Panic,
+            format!("the process died of {status}: a stack overflow, an abort, or a panic within a panic"),
+        ),
+    })
 }
 
 /// Reads the path of the verdict, and starts the thread that holds the lifeline.
@@ -90,7 +135,7 @@ fn leave(path: &Path, verdict: &Verdict) -> io::Result<()> {
 }
 
 fn print_verdict(exercise: &str, verdict: &Verdict) {
-    let mut out = io::stdout().lock();
+    let mut out = io::stdout();
     let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut text = format!("{exercise}: {}\n", verdict.kind.word());
     if let Some(finding) = &verdict.finding {
@@ -127,6 +172,7 @@ fn watched(check: impl FnOnce() -> Verdict + Send + 'static) -> Verdict {
     }
     let thread = receive_id.recv().ok().flatten();
     let mut since = Stretch::begin(thread.as_deref());
+    let mut run = (RUNS.load(Relaxed), Instant::now());
     loop {
         match receive.recv_timeout(Duration::from_millis(50)) {
             Ok(verdict) => return verdict,
@@ -134,6 +180,13 @@ fn watched(check: impl FnOnce() -> Verdict + Send + 'static) -> Verdict {
                 return found(Kind::Panic, String::from("the check itself panicked, outside any case"));
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        if RUNS.load(Relaxed) != run.0 {
+            run = (RUNS.load(Relaxed), Instant::now());
+        }
+        if run.1.elapsed() >= LIMIT {
+            let seen = format!("one case has taken {} s of real time", LIMIT.as_secs());
+            return found(Kind::Hang, seen);
         }
         if PROGRESS.load(Relaxed) != since.progress {
             since = Stretch::begin(thread.as_deref());
@@ -172,12 +225,13 @@ impl Stretch {
         let seconds = waited.as_secs();
         match used {
             Some(used) if used >= PATIENCE * 3 / 4 => Some(format!(
-                "a busy loop: the thread that runs every future has computed for {seconds} s without an `.await` \
-                 that gave way",
+                "a busy loop: {seconds} s of computing in which no time passed for anybody else: a loop without an \
+                 `.await`, or one whose awaits are ready at once (`yield_now`, `sleep(0)`, `try_recv`)",
             )),
             Some(used) if used <= PATIENCE / 10 => Some(format!(
-                "a blocked thread: the thread that runs every future has stood still for {seconds} s in a call that \
-                 is not async (a std lock, channel, sleep or join)",
+                "a blocked thread: for {seconds} s nothing could run, because the thread that runs every future \
+                 stands still in a call that is not async (a std lock, channel, sleep or join) or waits for one \
+                 elsewhere (`spawn_blocking`, a thread)",
             )),
             _ if waited >= LIMIT => Some(format!(
                 "the thread that runs every future is busy or blocked: no progress for {seconds} s"
@@ -194,8 +248,11 @@ fn found(kind: Kind, seen: String) -> Verdict {
     };
     let rule = if kind == Kind::Hang { "ends" } else { "no-panic" };
     let case = trace.as_ref().map(|trace| trace.title.clone()).unwrap_or_default();
-    let expected =
-        if kind == Kind::Hang { "the answer gives way at its awaits, and ends" } else { "no panic" };
+    let expected = if kind == Kind::Hang {
+        "the answer waits with `.await` for what it needs, and ends"
+    } else {
+        "no panic"
+    };
     Verdict::found(
         kind,
         Finding { rule: Some(rule.to_owned()), case, expected: expected.to_owned(), seen, trace },

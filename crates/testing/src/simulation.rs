@@ -11,7 +11,7 @@ use std::{
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -25,7 +25,8 @@ use tokio::{
 /// Virtual time after which a run is given up. No case takes longer than a few virtual seconds.
 pub const HORIZON: Duration = Duration::from_secs(60);
 
-/// Counts the moments at which a run moved on: what the watchdog of [`mod@crate::judge`] looks at.
+/// Counts the moments at which a run moved on, which is to say that its clock did: what the watchdog of
+/// [`mod@crate::judge`] looks at.
 pub(crate) static PROGRESS: AtomicU64 = AtomicU64::new(0);
 
 /// What came of a run.
@@ -78,17 +79,21 @@ pub enum End<T> {
 pub fn simulate<T>(title: &str, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T> {
     let parks = Arc::new(AtomicU64::new(0));
     let count = parks.clone();
+    let last = Mutex::new(None);
     let runtime = paused_builder()
         .on_thread_park(move || {
             count.fetch_add(1, Relaxed);
-            PROGRESS.fetch_add(1, Relaxed);
+            let now = Some(Instant::now());
+            if last.lock().is_ok_and(|mut last| std::mem::replace(&mut *last, now) != now) {
+                PROGRESS.fetch_add(1, Relaxed);
+            }
             parked(true);
         })
         .build()
         .expect("no runtime: the process is out of file descriptors or memory");
 
     let (mut run, panics) = panics::collect(|| {
-        runtime.block_on(async {
+        let run = runtime.block_on(async {
             PROGRESS.fetch_add(1, Relaxed);
             let recorder = Recorder::new(title);
             crate::judge::watch(&recorder);
@@ -124,7 +129,10 @@ pub fn simulate<T>(title: &str, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T>
             let elapsed = start.elapsed();
             let leaked = tasks_left().await;
             Run { end, elapsed, leaked, trace: recorder.trace(), panics: Vec::new() }
-        })
+        });
+        // Dropping a runtime waits for its blocking threads, and nobody knows how long they take.
+        runtime.shutdown_background();
+        run
     });
     run.panics = panics;
     run

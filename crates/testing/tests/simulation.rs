@@ -161,12 +161,11 @@ fn an_await_that_is_ready_counts() {
         source.try_send(1).unwrap();
         Arc::new((Mutex::new(items), sink, Mutex::new(out), source))
     };
-    let carried =
-        async |state: Arc<(Mutex<mpsc::Receiver<u32>>, mpsc::Sender<u32>, Mutex<mpsc::Receiver<u32>>, _)>| {
-            let here = state.0.lock().await.try_recv().is_ok();
-            let there = state.2.lock().await.try_recv().is_ok();
-            if here || there { Ok(()) } else { Err(String::from("the message is lost")) }
-        };
+    let carried = async |state: Channels| {
+        let here = state.0.lock().await.try_recv().is_ok();
+        let there = state.2.lock().await.try_recv().is_ok();
+        if here || there { Ok(()) } else { Err(String::from("the message is lost")) }
+    };
     let loses = every_await(
         setup,
         |state: &Channels| {

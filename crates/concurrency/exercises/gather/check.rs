@@ -28,12 +28,15 @@ where
 {
     let answer: Answer<'_> = &|backend, ids, limit| answer(backend, ids, limit).boxed();
     verdict(|| {
-        for (ids, limit, seed) in [(6, 3, 1), (5, 2, 2), (9, 4, 3), (4, 9, 4), (3, 1, 5), (40, 3, 6)] {
+        for (ids, limit, seed) in
+            [(6, 3, 1), (5, 2, 2), (9, 4, 3), (4, 9, 4), (3, 1, 5), (20, 8, 6), (40, 3, 7)]
+        {
             answers_in_order(answer, ids, limit, seed)?;
         }
         meets(answer)?;
         asks_for_each_duplicate(answer)?;
         tells_how_each_ended(answer)?;
+        survives_many_panics(answer)?;
         takes_nothing(answer)?;
         for after in [5, 25, 45] {
             stops(answer, Duration::from_millis(after))?;
@@ -64,23 +67,12 @@ fn answers_in_order(answer: Answer<'_>, count: u32, limit: usize, seed: u64) -> 
     )?;
     case.rule(
         "bounded",
-        // A task that drives, and one that feeds it, are no crowd.
-        backend.peak_tasks() <= limit + 2,
-        format!("about as many tasks as calls, {limit}"),
-        format!("{} tasks alive at once, most of them waiting for their turn", backend.peak_tasks()),
+        // A task for the call, one for who looks after it, and two that drive and feed them are no crowd.
+        backend.peak_tasks() <= 2 * limit + 2,
+        format!("about as many tasks as calls in flight, {limit}"),
+        format!("{} tasks alive at once for {count} ids", backend.peak_tasks()),
     )?;
-    let gap = backend.first_gap(limit);
-    case.rule(
-        "concurrent",
-        gap.is_none(),
-        format!("{limit} in flight as long as there is work"),
-        gap.map(|Gap { at, in_flight, to_come }| {
-            let at = time(at);
-            let all = time(case.elapsed);
-            format!("{in_flight} in flight at {at}, and {to_come} still to ask; {all} in all")
-        })
-        .unwrap_or_default(),
-    )?;
+    fills_every_place(&case, backend, limit)?;
     let order: Vec<Option<u32>> = outcomes.iter().map(replied).collect();
     let wanted: Vec<Option<u32>> = ids.iter().copied().map(Some).collect();
     case.rule("order", order == wanted, format!("{ids:?}"), listed(&order))
@@ -124,13 +116,40 @@ fn tells_how_each_ended(answer: Answer<'_>) -> Checked {
     every_id(&case, &ids, &case.value.0, &case.value.1)?;
     let told: Vec<String> = case.value.0.iter().map(described).collect();
     let wanted = [
-        "reply 1",
+        "reply 1 with \"item 1\"",
         "error: item 2 is unavailable",
         "panic: item 3 is cursed",
         "error: the backend timed out on item 4",
-        "reply 5",
+        "reply 5 with \"item 5\"",
     ];
     case.rule("outcomes", told == wanted, wanted.join(", "), told.join(", "))
+}
+
+/// More panics than places: each has to give its place back.
+fn survives_many_panics(answer: Answer<'_>) -> Checked {
+    let all_fine = "a panic gives its place back: the ids after it are asked for, too";
+    let ids: Vec<u32> = (1..=10).collect();
+    let case = Case::run("10 ids, of which 1, 3, 5, 6 panic and 2 fails, limit 3", async |recorder| {
+        let mut backend = Backend::new(&recorder).on(2, Duration::from_millis(10), Outcome::Fail);
+        for id in [1, 3, 5, 6] {
+            backend = backend.on(id, Duration::from_millis(10), Outcome::Panic);
+        }
+        let outcomes = answer(backend.clone(), ids.clone(), limit_of(3)).await;
+        (outcomes, backend)
+    })
+    .map_err(breaks(Kind::Deadlock, "outcomes", all_fine))
+    .map_err(breaks(Kind::Panic, "outcomes", all_fine))?;
+    let (outcomes, backend) = &case.value;
+    let told: String =
+        outcomes.iter().map(|outcome| described(outcome).chars().next().unwrap_or('?')).collect();
+    case.rule(
+        "outcomes",
+        told == "peprpprrrr",
+        "p e p r p p r r r r (p: panic, e: error, r: reply)",
+        told.chars().map(String::from).collect::<Vec<_>>().join(" "),
+    )?;
+    every_id(&case, &ids, outcomes, &backend.calls())?;
+    fills_every_place(&case, backend, 3)
 }
 
 fn takes_nothing(answer: Answer<'_>) -> Checked {
@@ -146,10 +165,10 @@ fn stops(answer: Answer<'_>, after: Duration) -> Checked {
             let backend = Backend::new(&recorder).latency(Duration::from_millis(20));
             let ended =
                 timeout(after, answer(backend.clone(), (1..=12).collect(), limit_of(3))).await.is_ok();
+            let calls = backend.calls().len();
             // Aborted tasks go when the scheduler next looks at them; give it that chance, but no time.
             tasks_left().await;
             let running = backend.in_flight();
-            let calls = backend.calls().len();
             // What runs on in spite of it is seen, and told by this rule rather than as a leak.
             sleep(Duration::from_secs(5)).await;
             (ended, running, backend.calls().len() - calls)
@@ -169,12 +188,26 @@ fn stops(answer: Answer<'_>, after: Duration) -> Checked {
     )
 }
 
+fn fills_every_place<T>(case: &Case<T>, backend: &Backend, limit: usize) -> Checked {
+    let gap = backend.first_gap(limit);
+    case.rule(
+        "concurrent",
+        gap.is_none(),
+        format!("{limit} in flight as long as there is work"),
+        gap.map(|Gap { at, in_flight, to_come }| {
+            let (at, all) = (time(at), time(case.elapsed));
+            format!("{in_flight} in flight at {at}, and {to_come} still to ask; {all} in all")
+        })
+        .unwrap_or_default(),
+    )
+}
+
 fn every_id<T>(case: &Case<T>, ids: &[u32], outcomes: &Outcomes, calls: &[Call]) -> Checked {
     case.rule(
         "every-id",
         outcomes.len() == ids.len(),
-        format!("{} outcomes", ids.len()),
-        format!("{} outcomes", outcomes.len()),
+        format!("an outcome for each of {} ids", ids.len()),
+        format!("{} of {} outcomes", outcomes.len(), ids.len()),
     )?;
     let mut asked: Vec<u32> = calls.iter().map(|call| call.id).collect();
     let mut wanted = ids.to_vec();
@@ -201,7 +234,7 @@ fn replied(outcome: &Settled<Reply, FetchError>) -> Option<u32> {
 
 fn described(outcome: &Settled<Reply, FetchError>) -> String {
     match outcome {
-        Settled::Ok(reply) => format!("reply {}", reply.id),
+        Settled::Ok(reply) => format!("reply {} with {:?}", reply.id, reply.body),
         Settled::Failed(error) => format!("error: {error}"),
         Settled::Panicked(panic) => format!("panic: {panic}"),
         Settled::Cancelled => String::from("cancelled"),

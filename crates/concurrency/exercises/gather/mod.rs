@@ -9,6 +9,7 @@ mod wrong {
     pub(super) mod failures_left_out;
     pub(super) mod keyed_by_id;
     pub(super) mod one_by_one;
+    pub(super) mod panic_keeps_the_permit;
     pub(super) mod permit_inside_the_task;
     pub(super) mod unwraps_the_join;
 }
@@ -21,6 +22,7 @@ testing::prove_exercise!(gather, wrong: [
     failures_left_out,
     keyed_by_id,
     one_by_one,
+    panic_keeps_the_permit,
     permit_inside_the_task,
     unwraps_the_join,
 ]);

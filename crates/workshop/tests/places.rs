@@ -1,0 +1,187 @@
+//! One pattern, one name, everywhere: walks the places in which a pattern has to be, and names what is missing.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The chapters, each a crate of patterns.
+const CHAPTERS: [&str; 1] = ["concurrency"];
+
+/// What a pattern does without, and why.
+const WITHOUT: [(&str, &str, &str); 2] = [
+    ("task_group", "bench", "its cost is that of the JoinSet inside, which the bench of gather measures"),
+    ("timeout", "bench", "one timer a call: neither speed nor memory is the point"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/workshop has two parents").into()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The public modules that a `lib.rs` declares.
+fn patterns(lib: &str) -> Vec<&str> {
+    lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect()
+}
+
+/// What is missing of a pattern under `root`.
+fn missing(root: &Path, chapter: &str, pattern: &str) -> Vec<String> {
+    let home = format!("crates/{chapter}");
+    let mut places = vec![
+        format!("{home}/src/{pattern}.rs"),
+        format!("{home}/examples/{pattern}.rs"),
+        format!("{home}/tests/promises/{pattern}.rs"),
+        format!("docs/src/{chapter}/{pattern}.md"),
+    ];
+    places.extend(["rs", "json", "txt"].map(|kind| format!("{home}/tests/timelines/{pattern}.{kind}")));
+    let exercise = ["README.md", "exercise.rs", "stub.rs", "check.rs", "solution.rs", "main.rs", "mod.rs"];
+    places.extend(exercise.map(|file| format!("{home}/exercises/{pattern}/{file}")));
+    let mut missing: Vec<String> = places.into_iter().filter(|place| !root.join(place).is_file()).collect();
+
+    let wrong = root.join(format!("{home}/exercises/{pattern}/wrong"));
+    let wrong = fs::read_dir(wrong).map_or(0, Iterator::count);
+    if wrong < 4 {
+        missing.push(format!("{home}/exercises/{pattern}/wrong: {wrong} wrong answers, not four"));
+    }
+    let mut named_in = |file: String, needle: String| {
+        if !fs::read_to_string(root.join(&file)).is_ok_and(|text| text.contains(&needle)) {
+            missing.push(format!("{file}: no {needle:?} in it"));
+        }
+    };
+    named_in("docs/src/SUMMARY.md".into(), format!("({chapter}/{pattern}.md)"));
+    named_in(format!("{home}/exercises/answers.rs"), format!("mod {pattern};"));
+    named_in(format!("{home}/tests/promises/main.rs"), format!("mod {pattern};"));
+    named_in(format!("{home}/tests/timelines/main.rs"), format!("mod {pattern};"));
+    named_in(format!("docs/src/{chapter}/{pattern}.md"), format!("{{{{#timeline {chapter}/{pattern}}}}}"));
+    named_in(format!("docs/src/{chapter}/{pattern}.md"), format!("{{{{#exercise {chapter}/{pattern}}}}}"));
+    if !WITHOUT.iter().any(|(name, what, _)| (*name, *what) == (pattern, "bench")) {
+        named_in(format!("benches/{chapter}.rs"), format!("\"{pattern}\""));
+    }
+    missing
+}
+
+#[test]
+fn every_pattern_is_in_all_its_places() {
+    let mut lacking = Vec::new();
+    for chapter in CHAPTERS {
+        let lib = read(root().join(format!("crates/{chapter}/src/lib.rs")));
+        let patterns = patterns(&lib);
+        assert!(!patterns.is_empty(), "{chapter} has no patterns");
+        lacking.extend(patterns.into_iter().flat_map(|pattern| missing(&root(), chapter, pattern)));
+    }
+    assert!(lacking.is_empty(), "missing:\n{}", lacking.join("\n"));
+}
+
+#[test]
+fn a_pattern_that_is_nowhere_is_missing_everywhere() {
+    let lacking = missing(&root(), "concurrency", "no_such_pattern");
+    assert_eq!(lacking.len(), 14 + 1 + 7, "{lacking:#?}");
+}
+
+/// The names of public async functions (and of functions that return a future or a stream) whose documentation has no
+/// section on cancel safety.
+fn without_cancel_safety(source: &str) -> Vec<String> {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(rest) = line.strip_prefix("pub ") else { continue };
+        if !(rest.starts_with("async fn ") || rest.starts_with("fn ")) {
+            continue;
+        }
+        // The signature may go over several lines.
+        let signature: String = lines[at..]
+            .iter()
+            .take_while(|line| !line.starts_with("///"))
+            .take(12)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let signature = signature.split('{').next().unwrap_or_default();
+        let returns = signature.split("->").last().unwrap_or_default();
+        let is_async = rest.starts_with("async fn ")
+            || returns.contains("impl Future")
+            || returns.contains("impl Stream");
+        let documented = lines[..at]
+            .iter()
+            .rev()
+            .take_while(|line| line.starts_with("///") || line.starts_with("#["))
+            .any(|line| line.trim() == "/// # Cancel safety");
+        if is_async && !documented {
+            let name = rest.trim_start_matches("async ").trim_start_matches("fn ");
+            found.push(name.split(['(', '<']).next().unwrap_or_default().to_owned());
+        }
+    }
+    found
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("a folder can be read").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_public_async_function_says_what_happens_when_it_is_dropped() {
+    let mut files = Vec::new();
+    for name in ["common", "testing"].iter().chain(&CHAPTERS) {
+        rust_files(&root().join("crates").join(name).join("src"), &mut files);
+    }
+    let mut lacking = Vec::new();
+    for file in files {
+        for name in without_cancel_safety(&read(&file)) {
+            lacking.push(format!("{}: {name}", file.display()));
+        }
+    }
+    assert!(lacking.is_empty(), "without `# Cancel safety`:\n{}", lacking.join("\n"));
+}
+
+#[test]
+fn a_public_async_function_without_the_section_is_found() {
+    let source = "\
+/// Documented.
+///
+/// # Cancel safety
+/// Cancel safe.
+pub async fn good() {}
+
+/// Not.
+#[must_use]
+pub async fn bad<T>(
+    a: T,
+) {}
+
+/// Not.
+pub fn future(&self) -> impl Future<Output = ()> {}
+
+/// No need.
+pub fn plain() -> u32 {
+    async {}
+}
+";
+    assert_eq!(without_cancel_safety(source), ["bad", "future"]);
+}
+
+#[test]
+fn a_pristine_exercise_is_its_stub() {
+    // Only where nobody has begun to learn: `.ci/run` sets the variable on a clean clone.
+    if std::env::var_os("PRISTINE").is_none() {
+        return;
+    }
+    for chapter in CHAPTERS {
+        let lib = read(root().join(format!("crates/{chapter}/src/lib.rs")));
+        for pattern in patterns(&lib) {
+            let folder = root().join(format!("crates/{chapter}/exercises/{pattern}"));
+            let (stub, exercise) = (read(folder.join("stub.rs")), read(folder.join("exercise.rs")));
+            assert_eq!(stub, exercise, "{pattern}: exercise.rs should ship as stub.rs");
+        }
+    }
+}
