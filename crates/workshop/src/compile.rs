@@ -1,0 +1,323 @@
+use crate::{
+    answer::{Answer, Staged},
+    guard,
+    process::{Cancel, Ended, Program, closing, lines},
+    repository::Repository,
+    stop::Stop,
+    text,
+};
+use serde_json::Value;
+use std::{
+    env,
+    ffi::OsString,
+    fs::File,
+    io,
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+/// What came of building an answer.
+#[derive(Debug)]
+pub(crate) enum Built {
+    /// The program.
+    Program(PathBuf),
+    /// The answer is at fault.
+    Errors {
+        /// The first error, with its place.
+        headline: String,
+        /// All of them as rustc draws them, with colours.
+        rendered: String,
+    },
+}
+
+/// How far a check is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Another check is building.
+    Queued,
+    /// cargo compiles a dependency: its name, and how many are done.
+    Compiling(String, usize),
+    /// The answer itself is compiled.
+    Building,
+    /// The program runs.
+    Running,
+}
+
+/// Where the compiled answers of all exercises go. Not the workspace's own target directory: cargo locks that, and an
+/// editor's `cargo check` would make the learner wait.
+fn target(repository: &Repository) -> PathBuf {
+    repository.workshop().join("build")
+}
+
+/// Held while an answer is staged and built.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file gives the lock up")] File);
+
+impl Lock {
+    pub(crate) fn take(
+        repository: &Repository,
+        cancel: &Cancel,
+        step: &mut dyn FnMut(Step),
+    ) -> Result<Self, Stop> {
+        let folder = repository.workshop();
+        std::fs::create_dir_all(&folder)
+            .map_err(Stop::cannot(format_args!("create {}", folder.display())))?;
+        let path = folder.join("lock");
+        let file = File::create(&path).map_err(Stop::cannot(format_args!("open {}", path.display())))?;
+        let mut told = false;
+        // Tried again and again, because waiting in `File::lock` could not be cancelled.
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(std::fs::TryLockError::WouldBlock) => {}
+                // A file system without locks: two checks at once would be cargo's to sort out.
+                Err(std::fs::TryLockError::Error(_)) => return Ok(Self(file)),
+            }
+            if cancel.is_cancelled() {
+                return Err(Stop::Cancelled);
+            }
+            if !told {
+                step(Step::Queued);
+                told = true;
+            }
+            thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Builds a staged answer.
+pub(crate) fn build(
+    repository: &Repository,
+    staged: &Staged,
+    answer: &Answer,
+    cancel: &Cancel,
+    step: &mut dyn FnMut(Step),
+) -> Result<Built, Stop> {
+    let first = cargo(repository, staged, answer, cancel, step)?;
+    if !(first.fresh && staged.changed) {
+        return first.built;
+    }
+    // cargo goes by modification times. Where the file system's clock is coarse it can take a new answer for the old
+    // one: move the answer's time on and build again.
+    let source = staged.package.join(&staged.source);
+    let later = SystemTime::now() + Duration::from_secs(3);
+    File::options()
+        .append(true)
+        .open(&source)
+        .and_then(|file| file.set_modified(later))
+        .map_err(Stop::cannot(format_args!("touch {}", source.display())))?;
+    cargo(repository, staged, answer, cancel, step)?.built
+}
+
+struct Outcome {
+    built: Result<Built, Stop>,
+    /// cargo found nothing to do.
+    fresh: bool,
+}
+
+/// What cargo's messages said so far.
+#[derive(Default)]
+struct Messages {
+    program: Option<PathBuf>,
+    fresh: bool,
+    headline: Option<String>,
+    rendered: String,
+    /// An error in a crate of the course.
+    foreign: Option<String>,
+}
+
+/// Errors beyond this many bytes help nobody.
+const RENDERED_CAP: usize = 64 * 1024;
+
+fn cargo(
+    repository: &Repository,
+    staged: &Staged,
+    answer: &Answer,
+    cancel: &Cancel,
+    step: &mut dyn FnMut(Step),
+) -> Result<Outcome, Stop> {
+    // JSON tells an error in the answer from one in the course, and a warning from both.
+    let args = ["build", "--color", "always", "--message-format", "json-diagnostic-rendered-ansi"];
+    let program = Program {
+        path: env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")),
+        args: args.iter().map(OsString::from).collect(),
+        folder: staged.package.clone(),
+        env: vec![
+            ("CARGO_TARGET_DIR", target(repository).into_os_string()),
+            // What the learner configured for a terminal does not fit a pipe.
+            ("CARGO_TERM_PROGRESS_WHEN", OsString::from("never")),
+            ("CARGO_TERM_QUIET", OsString::from("false")),
+            ("CARGO_TERM_VERBOSE", OsString::from("false")),
+        ],
+    };
+    let (stdout, stdout_to) = io::pipe().map_err(Stop::cannot("open a pipe"))?;
+    let (stderr, stderr_to) = io::pipe().map_err(Stop::cannot("open a pipe"))?;
+    let (open, closed) = closing();
+    let messages = Arc::new(Mutex::new(Messages::default()));
+    let (told, progress) = mpsc::channel::<Step>();
+    let running = program.start(Stdio::from(stdout_to), Stdio::from(stderr_to))?;
+
+    let own = staged.package.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = own.clone();
+    let shared = Arc::clone(&messages);
+    lines(stdout, open.clone(), move |line| {
+        if let Ok(message) = serde_json::from_str::<Value>(line) {
+            shared.lock().unwrap_or_else(PoisonError::into_inner).read(&message, &name);
+        }
+    });
+    let complaints = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&complaints);
+    lines(stderr, open, move |line| {
+        let plain = text::without_escapes(line);
+        match status(&plain, &own) {
+            Some(step) => drop(told.send(step)),
+            None => {
+                let mut complaints = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                if complaints.len() < RENDERED_CAP && !is_status(&plain) {
+                    complaints.push_str(&plain);
+                    complaints.push('\n');
+                }
+            }
+        }
+    });
+
+    let ended = thread::scope(|scope| {
+        // The steps are handed on from here, because `step` belongs to the caller's thread.
+        let waiting = scope.spawn(move || {
+            let ended = running.wait(None, cancel, &closed);
+            closed.wait();
+            ended
+        });
+        let mut done = 0;
+        while let Ok(next) = progress.recv() {
+            match next {
+                Step::Compiling(name, _) => {
+                    done += 1;
+                    step(Step::Compiling(name, done - 1));
+                }
+                next => step(next),
+            }
+        }
+        waiting.join().unwrap_or_else(|_| Err(Stop::because("the build's waiter panicked")))
+    })?;
+    let status = match ended {
+        Ended::Exited(status) => status,
+        Ended::Cancelled | Ended::OverBudget => return Err(Stop::Cancelled),
+    };
+
+    let messages = std::mem::take(&mut *messages.lock().unwrap_or_else(PoisonError::into_inner));
+    let complaints = complaints.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let fresh = messages.fresh;
+    let built = match messages {
+        Messages { program: Some(program), .. } if status.success() => Ok(Built::Program(program)),
+        Messages { foreign: Some(error), .. } => Err(Stop::because(format!(
+            "the course itself does not compile, so your answer was not judged:\n{error}\n\
+             If you changed files of the course, `git status` lists them and `git checkout` brings them back."
+        ))),
+        Messages { headline: Some(headline), rendered, .. } if !disk_is_full(&complaints) => {
+            let place = staged.source.to_string_lossy().into_owned();
+            Ok(Built::Errors {
+                headline: headline.replace(&place, &answer.path),
+                rendered: rendered.replace(&place, &answer.path),
+            })
+        }
+        _ => Err(explain(status.code(), &complaints)),
+    };
+    Ok(Outcome { built, fresh })
+}
+
+impl Messages {
+    fn read(&mut self, message: &Value, own: &str) {
+        // No dependency's program is built, so the only one is ours.
+        let ours = message["target"]["name"] == own && message["target"]["kind"][0] == "bin";
+        match message["reason"].as_str() {
+            Some("compiler-artifact") if ours => {
+                self.fresh = message["fresh"] == true;
+                self.program = message["executable"].as_str().map(PathBuf::from);
+            }
+            Some("compiler-message") => {
+                let message = &message["message"];
+                let rendered = message["rendered"].as_str().unwrap_or_default();
+                if !message["level"].as_str().is_some_and(|level| level.starts_with("error")) {
+                    return;
+                }
+                if !ours {
+                    self.foreign.get_or_insert_with(|| text::without_escapes(rendered));
+                    return;
+                }
+                // The closing "aborting due to 2 previous errors" has no place and says nothing.
+                let Some(place) = primary(message) else {
+                    if self.headline.is_none() {
+                        self.headline = message["message"].as_str().map(str::to_owned);
+                        self.rendered.push_str(rendered);
+                    }
+                    return;
+                };
+                let text = message["message"].as_str().unwrap_or_default();
+                self.headline.get_or_insert_with(|| format!("{place}: {text}"));
+                if self.rendered.len() < RENDERED_CAP {
+                    self.rendered.push_str(rendered);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `file:line` of what a message is about.
+fn primary(message: &Value) -> Option<String> {
+    let span = message["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)?;
+    Some(format!("{}:{}", span["file_name"].as_str()?, span["line_start"].as_u64()?))
+}
+
+/// What a line of cargo's says about progress.
+fn status(line: &str, own: &str) -> Option<Step> {
+    let mut words = line.trim_start().strip_prefix("Compiling ")?.split(' ');
+    let name = words.next()?;
+    Some(if name == own { Step::Building } else { Step::Compiling(name.to_owned(), 0) })
+}
+
+/// cargo's remarks on its own work; rustc's messages come as JSON and are not among these lines.
+fn is_status(line: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "Finished",
+        "Blocking",
+        "Updating",
+        "Locking",
+        "Adding",
+        "Downloading",
+        "Downloaded",
+        "Removing",
+        "Fresh",
+    ];
+    let line = line.trim_start();
+    WORDS.iter().any(|word| line.starts_with(word)) || line.starts_with("Compiling")
+}
+
+fn disk_is_full(complaints: &str) -> bool {
+    complaints.contains("No space left") || complaints.contains("not enough space on the disk")
+}
+
+/// What to do when cargo fails for a reason that is not the answer.
+fn explain(code: Option<i32>, complaints: &str) -> Stop {
+    let advice = if code == Some(i32::from(guard::NOT_STARTED)) {
+        "cargo was not found: install Rust from https://rustup.rs and open a new terminal"
+    } else if disk_is_full(complaints) {
+        "the disk is full: make room (`cargo clean` in this repository frees some) and try again"
+    } else if ["Could not resolve", "download", "network", "offline", "spurious"]
+        .iter()
+        .any(|word| complaints.contains(word))
+    {
+        "the first check needs the internet once, to fetch the crates: connect, or run `cargo fetch` where you can, and \
+         try again"
+    } else {
+        "`cargo run -- doctor` looks for what is missing; deleting target/workshop starts afresh"
+    };
+    Stop::because(format!(
+        "cargo could not build the check: {advice}\ncargo said:\n{}",
+        complaints.trim_end()
+    ))
+}

@@ -1,0 +1,33 @@
+use crate::{
+    repository::{Repository, unknown},
+    stop::Stop,
+};
+use std::{env, ffi::OsString, process::Command};
+
+/// The crate that has this example.
+pub(crate) fn find(repository: &Repository, name: &str) -> Result<String, Stop> {
+    let files = repository.across_crates("examples", "rs");
+    match files.iter().find(|(_, its, _)| its == name) {
+        Some((krate, _, _)) => Ok(krate.clone()),
+        None => Err(unknown("example", name, files.into_iter().map(|(_, name, _)| name))),
+    }
+}
+
+/// cargo, and its arguments to run an example.
+pub(crate) fn command(krate: &str, name: &str) -> (OsString, Vec<OsString>) {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let args = ["run", "--quiet", "--package", krate, "--example", name];
+    (cargo, args.iter().map(OsString::from).collect())
+}
+
+/// `workshop run EXAMPLE`.
+pub(crate) fn run(repository: &Repository, name: &str) -> Result<bool, Stop> {
+    let krate = find(repository, name)?;
+    let (cargo, args) = command(&krate, name);
+    let status = Command::new(cargo)
+        .args(args)
+        .current_dir(&repository.root)
+        .status()
+        .map_err(Stop::cannot("start cargo (install Rust from https://rustup.rs)"))?;
+    Ok(status.success())
+}

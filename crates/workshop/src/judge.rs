@@ -1,0 +1,264 @@
+use crate::{
+    answer::{Answer, stage},
+    compile::{Built, Lock, Step, build},
+    course::Exercise,
+    process::{Cancel, Collector, Ended, Output, Program, closing},
+    repository::{Repository, entries},
+    stop::Stop,
+};
+use common::verdict::{Finding, Kind, Verdict};
+use serde_json::{Value, json};
+use std::{
+    ffi::OsString,
+    fs,
+    hash::{BuildHasher as _, RandomState},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// What came of checking an answer, and all that is worth showing.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    pub(crate) exercise: Exercise,
+    pub(crate) verdict: Verdict,
+    /// From the start of the check, building included.
+    pub(crate) seconds: f64,
+    /// rustc's errors, with colours.
+    pub(crate) rendered: String,
+    /// What the program printed.
+    pub(crate) printed: Output,
+}
+
+impl Report {
+    /// The line of `check --json`.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "exercise": self.exercise.name,
+            "chapter": self.exercise.chapter,
+            "verdict": self.verdict.kind.word(),
+            "rule": self.verdict.rule(),
+            "message": self.verdict.message(),
+            "seconds": (self.seconds * 1000.0).round() / 1000.0,
+        })
+    }
+}
+
+/// The check's own watchdog speaks up after 8 s; this is for a program that cannot even do that.
+const RUN_BUDGET: Duration = Duration::from_secs(10);
+/// Of what a program prints, this much is kept.
+const PRINTED_CAP: usize = 16 * 1024;
+/// A verdict with its timeline takes a few kilobytes.
+const VERDICT_CAP: u64 = 4 * 1024 * 1024;
+
+/// Stages, builds and runs an answer, and reads the verdict.
+pub(crate) fn judge(
+    repository: &Repository,
+    exercise: Exercise,
+    answer: &Answer,
+    cancel: &Cancel,
+    step: &mut dyn FnMut(Step),
+) -> Result<Report, Stop> {
+    let start = Instant::now();
+    let report = |verdict, rendered, printed| Report {
+        exercise,
+        verdict,
+        seconds: start.elapsed().as_secs_f64(),
+        rendered,
+        printed,
+    };
+    if let Err(error) = std::str::from_utf8(&answer.bytes) {
+        let line = answer.bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let seen = format!("{}:{line}: the file is not UTF-8 text: save it as UTF-8", answer.path);
+        let finding = Finding { seen, ..Finding::default() };
+        return Ok(report(Verdict::found(Kind::CompileError, finding), String::new(), Output::default()));
+    }
+
+    let lock = Lock::take(repository, cancel, step)?;
+    let staged = stage(repository, exercise, answer)?;
+    let program = match build(repository, &staged, answer, cancel, step)? {
+        Built::Program(program) => program,
+        Built::Errors { headline, rendered } => {
+            let finding = Finding { seen: headline, ..Finding::default() };
+            return Ok(report(Verdict::found(Kind::CompileError, finding), rendered, Output::default()));
+        }
+    };
+    // A copy of our own: the next check may build at once.
+    let place = Private::new(repository)?;
+    let copy = place.folder.join(program.file_name().unwrap_or_default());
+    if fs::hard_link(&program, &copy).is_err() {
+        fs::copy(&program, &copy).map_err(Stop::cannot(format_args!("copy {}", program.display())))?;
+    }
+    drop(lock);
+
+    step(Step::Running);
+    let (mut verdict, mut printed) = run(repository, &place, copy, cancel)?;
+    // The staged path is the learner's path seen from the root: show it as seen from here.
+    let source = staged.source.to_string_lossy().into_owned();
+    if let Some(finding) = &mut verdict.finding {
+        finding.seen = finding.seen.replace(&source, &answer.path);
+    }
+    printed.bytes = String::from_utf8_lossy(&printed.bytes).replace(&source, &answer.path).into_bytes();
+    Ok(report(verdict, String::new(), printed))
+}
+
+fn run(
+    repository: &Repository,
+    place: &Private,
+    program: PathBuf,
+    cancel: &Cancel,
+) -> Result<(Verdict, Output), Stop> {
+    let verdict_file = place.secret.join("verdict.json");
+    let program = Program {
+        path: program.into_os_string(),
+        args: vec![OsString::from("--supervised")],
+        folder: repository.root.clone(),
+        env: Vec::new(),
+    };
+    let (output, to) = io::pipe().map_err(Stop::cannot("open a pipe"))?;
+    let to_too = to.try_clone().map_err(Stop::cannot("open a pipe"))?;
+    let mut running = program.start(Stdio::from(to), Stdio::from(to_too))?;
+    let (open, closed) = closing();
+    let collector = Collector::start(output, PRINTED_CAP, open);
+    running.send_line(&verdict_file.to_string_lossy());
+    let ended = running.wait(Some(RUN_BUDGET), cancel, &closed)?;
+    let printed = collector.take(&closed);
+    // The verdict comes from the file alone: what the program printed and how it ended prove nothing.
+    let verdict = match (read_verdict(&verdict_file)?, ended) {
+        (_, Ended::Cancelled) => return Err(Stop::Cancelled),
+        (Some(verdict), _) => verdict,
+        (None, Ended::OverBudget) => Verdict::found(
+            Kind::Hang,
+            Finding {
+                rule: Some(String::from("ends")),
+                seen: format!(
+                    "your answer was still running after {} s and was killed",
+                    RUN_BUDGET.as_secs()
+                ),
+                expected: String::from(
+                    "an end within moments: the clock is simulated, so that no wait takes real time",
+                ),
+                ..Finding::default()
+            },
+        ),
+        (None, Ended::Exited(status)) => without_verdict(status, &printed),
+    };
+    Ok((verdict, printed))
+}
+
+/// The verdict, if the program wrote one.
+fn read_verdict(path: &Path) -> Result<Option<Verdict>, Stop> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Stop::cannot("read the check's verdict")(error)),
+    };
+    let mut bytes = Vec::new();
+    let unreadable = |why: &dyn std::fmt::Display| {
+        Stop::because(format!(
+            "the check left a verdict that cannot be read ({why}); if it happens again with the pristine exercise, it is \
+             a bug of the course: please report it"
+        ))
+    };
+    file.take(VERDICT_CAP + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    if bytes.len() as u64 > VERDICT_CAP {
+        return Err(unreadable(&format_args!("over {} MB", VERDICT_CAP >> 20)));
+    }
+    let value = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+    Verdict::from_json(&value).map(Some).map_err(|error| unreadable(&error))
+}
+
+/// What it means that the program ended without a verdict.
+fn without_verdict(status: ExitStatus, printed: &Output) -> Verdict {
+    let printed = String::from_utf8_lossy(&printed.bytes);
+    if let Some(signal) = signal(status) {
+        let seen = if printed.contains("has overflowed its stack") {
+            String::from(
+                "your answer overflowed the stack, which ends the whole process: a recursion without end?",
+            )
+        } else {
+            format!("your answer brought the whole process down ({signal})")
+        };
+        let finding = Finding { rule: Some(String::from("no-panic")), seen, ..Finding::default() };
+        return Verdict::found(Kind::Panic, finding);
+    }
+    let code = status.code().unwrap_or(-1);
+    if code == 101 && printed.contains("panicked at") {
+        let seen =
+            String::from("your answer panicked where the check could not catch it; the message is below");
+        let finding = Finding { rule: Some(String::from("no-panic")), seen, ..Finding::default() };
+        return Verdict::found(Kind::Panic, finding);
+    }
+    let finding = Finding {
+        rule: Some(String::from("ends")),
+        seen: format!("your answer ended the process itself (exit status {code})"),
+        expected: String::from("it returns, and leaves the process alone"),
+        ..Finding::default()
+    };
+    Verdict::found(Kind::RuleBroken, finding)
+}
+
+#[cfg(unix)]
+fn signal(status: ExitStatus) -> Option<String> {
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status)?;
+    let name = match signal {
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 | 10 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        _ => return Some(format!("signal {signal}")),
+    };
+    Some(format!("signal {signal}, {name}"))
+}
+
+/// Windows tells a crash by an exit status that is an error code of the system.
+#[cfg(not(unix))]
+fn signal(status: ExitStatus) -> Option<String> {
+    let code = status.code()?;
+    (code < -1).then(|| format!("status {code:#x}"))
+}
+
+/// Folders for one run, removed afterwards: one for the program, and another for the verdict, which the program's own
+/// path does not give away.
+struct Private {
+    folder: PathBuf,
+    secret: PathBuf,
+}
+
+impl Private {
+    fn new(repository: &Repository) -> Result<Self, Stop> {
+        let runs = repository.workshop().join("runs");
+        sweep(&runs);
+        let name = || format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+        let place = Self { folder: runs.join(name()), secret: runs.join(name()) };
+        for folder in [&place.folder, &place.secret] {
+            fs::create_dir_all(folder).map_err(Stop::cannot(format_args!("create {}", folder.display())))?;
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        for folder in [&self.folder, &self.secret] {
+            // What stays is swept later.
+            drop(fs::remove_dir_all(folder));
+        }
+    }
+}
+
+/// Removes what a workshop left that was killed. An hour is longer than any run.
+fn sweep(runs: &Path) {
+    let Some(long_ago) = SystemTime::now().checked_sub(Duration::from_secs(3600)) else {
+        return;
+    };
+    for folder in entries(runs) {
+        if folder.metadata().and_then(|data| data.modified()).is_ok_and(|modified| modified < long_ago) {
+            drop(fs::remove_dir_all(folder));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+use crate::{
+    judge::Report,
+    process::Output,
+    readme::Readme,
+    style::{Ink, Style},
+    text::{fold, plain, without_escapes, wrap},
+};
+use common::{
+    draw::{self, Terminal},
+    verdict::Kind,
+};
+
+/// The mark of a verdict.
+pub(crate) fn mark(kind: Kind, style: Style) -> String {
+    let (ink, unicode, ascii) = match kind {
+        Kind::Pass => (Ink::Good, "✓", "+"),
+        Kind::Todo => (Ink::Open, "○", "o"),
+        _ => (Ink::Bad, "✗", "x"),
+    };
+    style.paint(ink, style.glyph(unicode, ascii))
+}
+
+/// The verdict in one sentence.
+pub(crate) fn headline(report: &Report, readme: &Readme) -> String {
+    let broken = || match report.verdict.rule().map(|id| (id, readme.rule(id))) {
+        Some((id, Some((Some(place), _)))) => {
+            format!("rule {place} of {} is broken: `{id}`", readme.rules.len())
+        }
+        Some((id, _)) => format!("the rule `{id}` is broken"),
+        None => String::from("a rule is broken"),
+    };
+    let seen = |text: &str| match &report.verdict.finding {
+        Some(finding) if !finding.seen.is_empty() => format!("{text}: {}", finding.seen),
+        _ => text.to_owned(),
+    };
+    match report.verdict.kind {
+        Kind::Pass => match readme.rules.len() {
+            0 | 1 => String::from("solved"),
+            rules => format!("solved: all {rules} rules hold"),
+        },
+        Kind::Todo => String::from("to do: your code still has a `todo!()`"),
+        Kind::CompileError => seen("does not compile"),
+        Kind::RuleBroken => broken(),
+        Kind::Deadlock => {
+            String::from("deadlock: every future waits, and nothing is left that could wake one")
+        }
+        Kind::Hang => String::from("hang: the thread is blocked or busy, so no other future can run"),
+        Kind::Panic => String::from("your answer panicked"),
+        Kind::Leak => String::from("leak: tasks were left running"),
+    }
+}
+
+/// What the learner can do now.
+pub(crate) fn next_step(report: &Report, has_hints: bool) -> String {
+    let name = report.exercise.name;
+    match report.verdict.kind {
+        Kind::Pass => format!("`cargo run -- solution {name}` shows another way to write it"),
+        Kind::Todo => String::from("fill the gap and save"),
+        Kind::CompileError => {
+            String::from("mend the first error, then check again: the others often follow from it")
+        }
+        _ if has_hints => format!("if you are stuck: `cargo run -- hint {name}`"),
+        _ => String::from("change the file and check again"),
+    }
+}
+
+/// Everything under the headline.
+pub(crate) fn details(report: &Report, readme: &Readme, style: Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    if report.verdict.kind == Kind::CompileError {
+        lines.extend(compile_errors(report, style));
+    } else if let Some(finding) = &report.verdict.finding {
+        let rule = finding.rule.as_deref().and_then(|id| readme.rule(id)).map_or("", |(_, text)| text);
+        let parts = [
+            ("rule", rule),
+            ("case", &finding.case),
+            ("expected", &finding.expected),
+            ("seen", &finding.seen),
+        ];
+        for (label, text) in parts.into_iter().filter(|(_, text)| !text.is_empty()) {
+            // Lines of a seen text that has several, as a panic's message may, stay lines.
+            for (n, text) in text.lines().enumerate() {
+                let label = format!("  {:9} ", if n == 0 { label } else { "" });
+                let label_length = label.len();
+                let mut wrapped = wrap(text, &label, style, style.width);
+                if let Some(first) = wrapped.first_mut() {
+                    let rest = first.split_off(label_length);
+                    *first = style.paint(Ink::Dim, &label) + &rest;
+                }
+                lines.extend(wrapped);
+            }
+        }
+        if let Some(trace) = &finding.trace {
+            lines.push(String::new());
+            let options = Terminal {
+                width: style.width.saturating_sub(2),
+                unicode: style.unicode,
+                colour: style.colour,
+                until: None,
+            };
+            lines.extend(draw::terminal(trace, options).lines().map(|line| format!("  {line}")));
+        }
+    }
+    lines.extend(printed(&report.printed, style));
+    lines
+}
+
+fn compile_errors(report: &Report, style: Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in report.rendered.trim_end().lines() {
+        let line = if style.colour { line.to_owned() } else { without_escapes(line) };
+        lines.extend(fold(&plain(&line, style), style.width.max(20)));
+    }
+    lines
+}
+
+/// What the program printed: framed, so that no one takes it for the verdict.
+fn printed(output: &Output, style: Style) -> Vec<String> {
+    let text = without_escapes(&String::from_utf8_lossy(&output.bytes));
+    if text.trim().is_empty() && output.cut == 0 {
+        return Vec::new();
+    }
+    let bar = style.paint(Ink::Dim, style.glyph("│", "|"));
+    let mut lines = vec![String::new(), style.paint(Ink::Dim, "  what your program printed:")];
+    for line in text.trim_end().lines() {
+        for part in fold(&plain(line, style), style.width.saturating_sub(4).max(8)) {
+            lines.push(format!("  {bar} {part}"));
+        }
+    }
+    if output.cut > 0 {
+        let cut = format!("  {} {} more bytes were cut", style.glyph("│", "|"), output.cut);
+        lines.push(style.paint(Ink::Dim, &cut));
+    }
+    lines
+}
+
+/// The whole report as text.
+pub(crate) fn lines(report: &Report, readme: &Readme, style: Style) -> Vec<String> {
+    let title = format!("{}: {}", report.exercise.name, headline(report, readme));
+    let lead = format!("{} ", mark(report.verdict.kind, style));
+    let mut lines = wrap(&title, &lead, style, style.width);
+    lines.extend(details(report, readme, style));
+    lines
+}
