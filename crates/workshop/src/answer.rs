@@ -97,7 +97,11 @@ debug = false
 
 {header}{dependencies}"#,
         name = exercise.name,
-        header = if dependencies.lines().any(|line| line.trim() == "[dependencies]") { "" } else { "[dependencies]\n" },
+        header = if dependencies.lines().any(|line| line.trim() == "[dependencies]") {
+            ""
+        } else {
+            "[dependencies]\n"
+        },
         dependencies = dependencies.replace("{root}", &root),
     )
 }
