@@ -44,7 +44,7 @@ pub(crate) fn run(
         let exercise = repository.exercise(name)?;
         let answer = Answer::from_file(path)?;
         let report = judge(repository, exercise, &answer, &Cancel::default(), &mut |step| {
-            steps.show(exercise, &step)
+            steps.show(exercise, &step);
         })?;
         steps.clear();
         return show(repository, &report, json);

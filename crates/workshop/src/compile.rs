@@ -71,10 +71,9 @@ impl Lock {
         // Tried again and again, because waiting in `File::lock` could not be cancelled.
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self(file)),
                 Err(std::fs::TryLockError::WouldBlock) => {}
-                // A file system without locks: two checks at once would be cargo's to sort out.
-                Err(std::fs::TryLockError::Error(_)) => return Ok(Self(file)),
+                // An error comes from a file system without locks: two checks at once would be cargo's to sort out.
+                Ok(()) | Err(std::fs::TryLockError::Error(_)) => return Ok(Self(file)),
             }
             if cancel.is_cancelled() {
                 return Err(Stop::Cancelled);

@@ -41,7 +41,7 @@ pub(crate) fn run(repository: &Repository) -> Result<bool, Stop> {
         tell(match found(tool) {
             Some(path) => fine(tool, format!("{} ({purpose})", path.display())),
             None => Finding {
-                what: tool.to_string(),
+                what: tool.to_owned(),
                 found: format!("not found, and the exercises need none; {purpose}: {remedy}"),
                 weight: Weight::Optional,
             },

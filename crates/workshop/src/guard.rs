@@ -111,9 +111,8 @@ impl Victim {
         self.kill();
         #[cfg(target_os = "linux")]
         kill_adopted(self.group);
-        let status = match self.child.lock().map(|mut child| child.wait()) {
-            Ok(Ok(status)) => status,
-            _ => return ExitCode::from(NOT_STARTED),
+        let Ok(Ok(status)) = self.child.lock().map(|mut child| child.wait()) else {
+            return ExitCode::from(NOT_STARTED);
         };
         if let Some(code) = status.code() {
             return ExitCode::from(u8::try_from(code).unwrap_or(1));

@@ -95,7 +95,7 @@ pub(crate) fn state(standing: &Standing) -> String {
 
 /// A progress bar.
 pub(crate) fn bar(done: usize, total: usize, width: usize, style: Style) -> String {
-    let full = if total == 0 { 0 } else { width * done / total };
+    let full = (width * done).checked_div(total).unwrap_or(0);
     let filled = style.paint(Ink::Good, &style.glyph("█", "#").repeat(full));
     let empty = style.paint(Ink::Dim, &style.glyph("░", ".").repeat(width - full));
     if style.unicode { filled + &empty } else { format!("[{filled}{empty}]") }

@@ -115,7 +115,7 @@ fn compile_errors(report: &Report, style: Style) -> Vec<String> {
 }
 
 /// What the program printed: framed, so that no one takes it for the verdict.
-fn printed(output: &Output, style: Style) -> Vec<String> {
+pub(crate) fn printed(output: &Output, style: Style) -> Vec<String> {
     let text = without_escapes(&String::from_utf8_lossy(&output.bytes));
     if text.trim().is_empty() && output.cut == 0 {
         return Vec::new();
