@@ -96,7 +96,6 @@ pub(crate) fn details(report: &Report, readme: &Readme, style: Style) -> Vec<Str
                 width: style.width.saturating_sub(2),
                 unicode: style.unicode,
                 colour: style.colour,
-                until: None,
             };
             lines.extend(draw::terminal(trace, options).lines().map(|line| format!("  {line}")));
         }

@@ -25,18 +25,8 @@ pub(crate) fn run(repository: &Repository, name: &str, ascii: bool) -> Result<bo
     let traces: Vec<Trace> =
         traces.iter().map(Trace::from_json).collect::<Result<_, _>>().map_err(|error| broken(&error))?;
     let style = Style::of_stdout();
-    let until = traces.iter().map(Trace::end).max();
-    let options = Terminal {
-        width: style.width,
-        unicode: style.unicode && !ascii,
-        colour: style.colour && !ascii,
-        until,
-    };
-    for (n, trace) in traces.iter().enumerate() {
-        if n > 0 {
-            say("")?;
-        }
-        say(draw::terminal(trace, options).trim_end())?;
-    }
+    let options =
+        Terminal { width: style.width, unicode: style.unicode && !ascii, colour: style.colour && !ascii };
+    say(draw::terminals(&traces, options).trim_end())?;
     Ok(true)
 }
