@@ -144,7 +144,7 @@ pub(crate) fn words(name: &str, step: &Step) -> String {
     match step {
         Step::Queued => format!("{name}: another check is building, waiting for it"),
         Step::Compiling(dependency, done) => {
-            format!("preparing the first check, once: compiling {dependency} ({done} crates so far)")
+            format!("preparing the first check, once: compiling {dependency}, {done} crates so far")
         }
         Step::Building => format!("{name}: compiling your answer"),
         Step::Running => format!("{name}: running"),

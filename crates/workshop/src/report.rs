@@ -39,7 +39,16 @@ pub(crate) fn headline(report: &Report, readme: &Readme) -> String {
             rules => format!("solved: all {rules} rules hold"),
         },
         Kind::Todo => String::from("to do: your code still has a `todo!()`"),
-        Kind::CompileError => seen("does not compile"),
+        // Without the folders: the whole path stands below, with rustc's drawing.
+        Kind::CompileError => {
+            match report.verdict.finding.as_ref().and_then(|found| found.seen.split_once(": ")) {
+                Some((place, text)) => {
+                    let file = place.rsplit(['/', '\\']).next().unwrap_or(place);
+                    format!("does not compile: {file}: {text}")
+                }
+                None => seen("does not compile"),
+            }
+        }
         Kind::RuleBroken => broken(),
         Kind::Deadlock => {
             String::from("deadlock: every future waits, and nothing is left that could wake one")

@@ -54,13 +54,13 @@ pub(crate) fn render(state: &State, columns: usize, rows: usize) -> Screen {
 
     let mut lines = top;
     if rules > 0 {
-        lines.push(rule(style, if scroll > 0 { format!("{scroll} lines above: k") } else { String::new() }));
+        lines.push(rule(style, &more(scroll, "above: k")));
     }
     let mut shown: Vec<String> = body.into_iter().skip(scroll).take(page).collect();
     shown.resize(page, String::new());
     lines.append(&mut shown);
     if rules > 0 {
-        lines.push(rule(style, if below > 0 { format!("{below} lines below: j") } else { String::new() }));
+        lines.push(rule(style, &more(below, "below: j")));
     }
     lines.append(&mut bottom);
     lines.truncate(rows);
@@ -103,7 +103,7 @@ fn shorten(path: &str, room: usize, style: Style) -> String {
 fn headline(state: &State, style: Style) -> Vec<String> {
     if let Some(checking) = &state.checking {
         let mark = style.paint(Ink::Open, style.glyph("◌", "."));
-        let seconds = if checking.seconds > 0 { format!(" ({} s)", checking.seconds) } else { String::new() };
+        let seconds = if checking.seconds > 0 { format!(", {} s", checking.seconds) } else { String::new() };
         return wrap(&format!("{}{seconds}", checking.step), &format!("{mark} "), style, style.width);
     }
     match &state.result {
@@ -131,10 +131,17 @@ fn headline(state: &State, style: Style) -> Vec<String> {
     }
 }
 
-fn rule(style: Style, label: String) -> String {
+fn more(lines: usize, side: &str) -> String {
+    match lines {
+        0 => String::new(),
+        1 => format!(" 1 line {side} "),
+        _ => format!(" {lines} lines {side} "),
+    }
+}
+
+fn rule(style: Style, label: &str) -> String {
     let line = style.glyph("─", "-");
-    let label = if label.is_empty() { label } else { format!(" {label} ") };
-    let rest = style.width.saturating_sub(width(&label) + 2);
+    let rest = style.width.saturating_sub(width(label) + 2);
     style.paint(Ink::Dim, &format!("{}{label}{}", line.repeat(2), line.repeat(rest)))
 }
 
@@ -210,13 +217,11 @@ fn body(state: &State, style: Style) -> (Vec<String>, Option<usize>) {
 /// The hints that were asked for and the verdict come before the task: they are what is new.
 fn exercise(state: &State, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
-    for (n, hint) in state.readme.hints.iter().enumerate().take(state.hints) {
-        lines.extend(wrap(
-            hint,
-            &format!("hint {} of {}: ", n + 1, state.readme.hints.len()),
-            style,
-            style.width,
-        ));
+    // The newest first: it is the one that was asked for.
+    for (n, hint) in state.readme.hints.iter().enumerate().take(state.hints).rev() {
+        let title = format!("hint {} of {}", n + 1, state.readme.hints.len());
+        lines.push(style.paint(Ink::Bold, &title));
+        lines.extend(wrap(hint, "  ", style, style.width));
     }
     match &state.result {
         Some(Outcome::Failed(why)) => {
@@ -243,7 +248,7 @@ fn exercise(state: &State, style: Style) -> Vec<String> {
         None => {}
     }
     section(&mut lines);
-    lines.extend(task(&state.readme, style));
+    lines.extend(task(&state.readme, state.report().and_then(|report| report.verdict.rule()), style));
     lines
 }
 
@@ -274,7 +279,8 @@ fn passed(state: &State, style: Style) -> Vec<String> {
     wrap(&text, "", style, style.width)
 }
 
-fn task(readme: &Readme, style: Style) -> Vec<String> {
+/// The README; the rule that is broken is marked.
+fn task(readme: &Readme, broken: Option<&str>, style: Style) -> Vec<String> {
     let mut lines = vec![style.paint(Ink::Bold, &plain(&readme.title, style))];
     for paragraph in &readme.task {
         if let Some(text) = paragraph.strip_prefix(FENCE) {
@@ -293,7 +299,12 @@ fn task(readme: &Readme, style: Style) -> Vec<String> {
         lines.push(String::new());
         lines.push(style.paint(Ink::Bold, "Rules"));
         for (n, (id, text)) in readme.rules.iter().enumerate() {
-            lines.extend(wrap(&format!("`{id}`: {text}"), &format!("{:2}. ", n + 1), style, style.width));
+            let mark = if broken == Some(id.as_str()) {
+                report::mark(Kind::RuleBroken, style)
+            } else {
+                String::from(" ")
+            };
+            lines.extend(wrap(&format!("`{id}`: {text}"), &format!("{mark}{}. ", n + 1), style, style.width));
         }
     }
     lines
