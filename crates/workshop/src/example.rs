@@ -16,7 +16,7 @@ pub(crate) fn find(repository: &Repository, name: &str) -> Result<String, Stop> 
 /// cargo, and its arguments to run an example.
 pub(crate) fn command(krate: &str, name: &str) -> (OsString, Vec<OsString>) {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let args = ["run", "--quiet", "--package", krate, "--example", name];
+    let args = ["run", "--package", krate, "--example", name];
     (cargo, args.iter().map(OsString::from).collect())
 }
 

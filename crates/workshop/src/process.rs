@@ -67,8 +67,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 impl Program {
     pub(crate) fn start(self, stdout: Stdio, stderr: Stdio) -> Result<Running, Stop> {
-        let us = std::env::current_exe().map_err(Stop::cannot("find the workshop's own program"))?;
-        let mut command = Command::new(us);
+        let mut command = Command::new(ourselves()?);
         command.arg(guard::COMMAND).arg("--").arg(self.path).args(self.args);
         command.current_dir(self.folder).envs(self.env);
         command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
@@ -79,6 +78,15 @@ impl Program {
         let lifeline = guard.stdin.take();
         Ok(Running { guard, lifeline })
     }
+}
+
+/// The workshop's own program. On Linux the very one that runs: its file may have been replaced by a newer build.
+fn ourselves() -> Result<PathBuf, Stop> {
+    let running = PathBuf::from("/proc/self/exe");
+    if cfg!(target_os = "linux") && running.exists() {
+        return Ok(running);
+    }
+    std::env::current_exe().map_err(Stop::cannot("find the workshop's own program"))
 }
 
 impl Running {

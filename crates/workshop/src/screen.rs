@@ -6,7 +6,7 @@ use crate::{
     report,
     state::{Ask, Outcome, State, View},
     style::{Ink, Style},
-    text::{clip, fold, plain, width, without_escapes, wrap},
+    text::{clip, fold_code, plain, width, without_escapes, wrap},
 };
 use common::verdict::Kind;
 
@@ -38,7 +38,10 @@ pub(crate) fn render(state: &State, columns: usize, rows: usize) -> Screen {
         bottom.push(keys(state, style));
     }
     if let Some(line) = question(state).or_else(|| state.notice.clone()).filter(|_| rows >= 3) {
-        bottom.insert(0, style.paint(Ink::Open, &plain(&line, style)));
+        let bare = Style { colour: false, ..style };
+        let mut lines = wrap(&line, "", bare, style.width);
+        lines.truncate(if rows >= 12 { 3 } else { 1 });
+        bottom.splice(0..0, lines.iter().map(|line| style.paint(Ink::Open, line)));
     }
     let rules = if rows >= 8 { 2 } else { 0 };
     let page = rows.saturating_sub(top.len() + bottom.len() + rules);
@@ -313,7 +316,7 @@ fn task(readme: &Readme, broken: Option<&str>, style: Style) -> Vec<String> {
 fn code(text: &str, style: Style) -> Vec<String> {
     text.trim_end()
         .lines()
-        .flat_map(|line| fold(&plain(&without_escapes(line), style), style.width))
+        .flat_map(|line| fold_code(&plain(&without_escapes(line), style), style.width))
         .collect()
 }
 

@@ -136,6 +136,30 @@ pub(crate) fn fold(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A line of code: its end goes on below, indented, where it is too long; a comment's end is a comment.
+pub(crate) fn fold_code(line: &str, columns: usize) -> Vec<String> {
+    let code = line.trim_start();
+    let indent = " ".repeat(line.len() - code.len());
+    let lead = ["//! ", "/// ", "// "].into_iter().find(|lead| code.starts_with(lead)).unwrap_or("    ");
+    // Without room for the indentation it is given up.
+    let lead = if width(&indent) + 20 < columns { format!("{indent}{lead}") } else { String::new() };
+    let mut lines: Vec<String> = Vec::new();
+    let mut rest = line.to_owned();
+    while width(&rest) > columns {
+        let head = clip(&rest, columns);
+        let hard = head.len().max(rest.chars().next().map_or(1, char::len_utf8));
+        let at = head.rfind(' ').filter(|at| *at > width(&lead) + 4).unwrap_or(hard);
+        let tail = rest.split_off(at);
+        lines.push(rest.trim_end().to_owned());
+        if tail.trim_start().is_empty() {
+            return lines;
+        }
+        rest = format!("{lead}{}", tail.trim_start());
+    }
+    lines.push(rest);
+    lines
+}
+
 /// Wrapped between words, `first` before the first line and as many spaces before the others; what stands between
 /// backticks is set as code, and kept together where it fits.
 pub(crate) fn wrap(text: &str, first: &str, style: Style, columns: usize) -> Vec<String> {
@@ -231,6 +255,21 @@ mod tests {
     fn fold_carries_colours_over() {
         assert_eq!(fold("\x1b[31mabcd\x1b[0me", 2), ["\x1b[31mab\x1b[0m", "\x1b[31mcd\x1b[0m", "e"]);
         assert_eq!(fold("", 5), [""]);
+    }
+
+    #[test]
+    fn code_is_folded_between_words_and_comments_stay_comments() {
+        let line = "    // one two three four five six seven";
+        assert_eq!(fold_code(line, 30), ["    // one two three four five", "    // six seven"]);
+        assert_eq!(fold_code("short", 30), ["short"]);
+        for columns in 2..40 {
+            for line in
+                [line, "日本語日本語", "let x = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\";"]
+            {
+                let lines = fold_code(line, columns);
+                assert!(lines.iter().all(|line| width(line) <= columns), "{columns}: {lines:?}");
+            }
+        }
     }
 
     #[test]
