@@ -148,7 +148,9 @@ pub(crate) fn fold_code(line: &str, columns: usize) -> Vec<String> {
     while width(&rest) > columns {
         let head = clip(&rest, columns);
         let hard = head.len().max(rest.chars().next().map_or(1, char::len_utf8));
-        let at = head.rfind(' ').filter(|at| *at > width(&lead) + 4).unwrap_or(hard);
+        let ends_well = rest[head.len()..].starts_with(' ') && !head.is_empty();
+        let space = if ends_well { Some(head.len()) } else { head.rfind(' ') };
+        let at = space.filter(|at| *at > width(&lead) + 4).unwrap_or(hard);
         let tail = rest.split_off(at);
         lines.push(rest.trim_end().to_owned());
         if tail.trim_start().is_empty() {
