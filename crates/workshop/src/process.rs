@@ -73,7 +73,10 @@ impl Program {
         command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
         // Out of the terminal's group: Ctrl-C must reach us, not the guard before it has done its work.
         #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        {
+            use std::os::unix::process::CommandExt as _;
+            command.process_group(0).arg0("workshop");
+        }
         let mut guard = command.spawn().map_err(Stop::cannot("start the guard process"))?;
         let lifeline = guard.stdin.take();
         Ok(Running { guard, lifeline })

@@ -99,7 +99,7 @@ pub(crate) fn details(report: &Report, readme: &Readme, style: Style) -> Vec<Str
                 lines.extend(wrapped);
             }
         }
-        if let Some(trace) = &finding.trace {
+        if let Some(trace) = finding.trace.as_ref().filter(|trace| !trace.lanes.is_empty()) {
             lines.push(String::new());
             let options = Terminal {
                 width: style.width.saturating_sub(2),

@@ -234,19 +234,20 @@ fn exercise(state: &State, style: Style) -> Vec<String> {
             }
         }
         Some(Outcome::Judged(report)) => {
+            if report.verdict.is_pass() {
+                section(&mut lines);
+                lines.extend(passed(state, style));
+            }
             let details = match report.verdict.kind {
                 // The headline says it, and the task is to be read now. What was printed may still be of use.
                 Kind::Todo => report::printed(&report.printed, style),
                 _ => report::details(report, &state.readme, style),
             };
-            if !details.is_empty() {
-                section(&mut lines);
-                lines.extend(details);
-            }
-            if report.verdict.is_pass() {
-                section(&mut lines);
-                lines.extend(passed(state, style));
-            }
+            section(&mut lines);
+            // What begins with an empty line does not after one.
+            let skip =
+                lines.last().is_none_or(String::is_empty) && details.first().is_some_and(String::is_empty);
+            lines.extend(details.into_iter().skip(usize::from(skip)));
         }
         None => {}
     }
@@ -373,3 +374,6 @@ fn help(style: Style) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests;
