@@ -174,9 +174,9 @@ fn every_size_is_kept_with_and_without_colours() {
     for (name, mut state) in states() {
         for colour in [false, true] {
             state.style.colour = colour;
-            for columns in [1, 2, 5, 10, 20, 39, 40, 59, 80, 200] {
-                for rows in [0, 1, 2, 3, 5, 8, 12, 24, 60] {
-                    for scroll in [0, 3, usize::MAX / 2] {
+            for columns in [1, 5, 20, 40, 80] {
+                for rows in [0, 1, 2, 3, 5, 8, 12, 24] {
+                    for scroll in [0, usize::MAX / 2] {
                         state.scroll = scroll;
                         let lines = render(&state, columns, rows).lines;
                         assert!(lines.len() <= rows, "{name} at {columns}x{rows}: {} rows", lines.len());
