@@ -1,7 +1,7 @@
 use crate::{
     answer::Answer,
     compile::Step,
-    course::{self, Exercise},
+    course::Exercise,
     judge::{Report, judge},
     process::Cancel,
     progress::{current, judge_own},
@@ -50,7 +50,7 @@ pub(crate) fn run(
         return show(repository, &report, json);
     }
     let exercises: Vec<Exercise> = match which {
-        Which::All => course::exercises().collect(),
+        Which::All => repository.exercises().collect(),
         Which::Named(names) => {
             names.iter().map(|name| repository.exercise(name)).collect::<Result<_, _>>()?
         }

@@ -1,7 +1,7 @@
 use crate::{
     answer::Answer,
     check::Steps,
-    course::{self, Exercise},
+    course::Exercise,
     judge::judge,
     list,
     process::Cancel,
@@ -30,13 +30,13 @@ pub(crate) fn run(repository: &Repository, folder: &Path, json: bool) -> Result<
         )));
     }
     for learner in &learners {
-        warn_of_strangers(learner);
+        warn_of_strangers(repository, learner);
     }
     let mut steps = Steps::new();
     let mut all_pass = true;
     let mut rows: Vec<Vec<Option<Standing>>> = learners.iter().map(|_| Vec::new()).collect();
     // Exercise by exercise: cargo then builds what changed least.
-    for exercise in course::exercises() {
+    for exercise in repository.exercises() {
         for (learner, row) in learners.iter().zip(&mut rows) {
             let path = learner.join(exercise.name).with_extension("rs");
             if !path.exists() {
@@ -63,7 +63,7 @@ pub(crate) fn run(repository: &Repository, folder: &Path, json: bool) -> Result<
         }
     }
     if !json {
-        table(&learners, &rows)?;
+        table(repository, &learners, &rows)?;
     }
     Ok(all_pass)
 }
@@ -81,9 +81,9 @@ fn missing(learner: &str, exercise: Exercise) -> serde_json::Value {
 }
 
 /// Files that no exercise is named like: most often a misspelt name.
-fn warn_of_strangers(learner: &Path) {
+fn warn_of_strangers(repository: &Repository, learner: &Path) {
     for path in entries(learner).iter().filter(|path| !hidden(path)) {
-        let known = course::exercises().any(|exercise| {
+        let known = repository.exercises().any(|exercise| {
             path.file_name().is_some_and(|name| name.to_string_lossy() == format!("{}.rs", exercise.name))
         });
         if !known {
@@ -101,9 +101,9 @@ fn name(learner: &Path) -> String {
 }
 
 /// One row a learner; exercises that do not fit beside each other go on below.
-fn table(learners: &[PathBuf], rows: &[Vec<Option<Standing>>]) -> Result<(), Stop> {
+fn table(repository: &Repository, learners: &[PathBuf], rows: &[Vec<Option<Standing>>]) -> Result<(), Stop> {
     let style = Style::of_stdout();
-    let exercises: Vec<Exercise> = course::exercises().collect();
+    let exercises: Vec<Exercise> = repository.exercises().collect();
     let names = learners.iter().map(|learner| text::width(&name(learner))).max().unwrap_or(0).clamp(7, 20);
     let cell = |standing: &Option<Standing>| match standing {
         None => (style.glyph("–", "-").to_owned(), String::from("no file")),

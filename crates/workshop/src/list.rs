@@ -1,6 +1,6 @@
 use crate::{
     check::Steps,
-    course::{self, COURSE, Exercise},
+    course::Exercise,
     progress::{Standing, current, settled},
     readme::Readme,
     report,
@@ -18,33 +18,33 @@ pub(crate) fn run(repository: &Repository, json: bool) -> Result<bool, Stop> {
     let mut steps = Steps::new();
     let mut solved = 0;
     let mut complaints = Vec::new();
-    for chapter in COURSE {
-        if !json {
-            say(style.paint(Ink::Bold, chapter.name))?;
+    let mut chapter = "";
+    for exercise in repository.exercises() {
+        if !json && exercise.chapter != chapter {
+            chapter = exercise.chapter;
+            say(style.paint(Ink::Bold, chapter))?;
         }
-        for exercise in course::exercises().filter(|exercise| exercise.chapter == chapter.name) {
-            let standing = settled(repository, exercise, &mut |step| steps.show(exercise, &step));
-            steps.clear();
-            let standing = standing?;
-            solved += usize::from(standing.is_solved());
-            let path = repository.file(exercise, "exercise.rs");
-            let path = repository.shown(&path).display();
-            if json {
-                say(json!({
-                    "exercise": exercise.name,
-                    "chapter": exercise.chapter,
-                    "path": path.to_string(),
-                    "state": standing.word(),
-                }))?;
-                continue;
-            }
-            say(line(repository, exercise, &standing, style))?;
-            if let Standing::Unreadable(why) = standing {
-                complaints.push(why);
-            }
+        let standing = settled(repository, exercise, &mut |step| steps.show(exercise, &step));
+        steps.clear();
+        let standing = standing?;
+        solved += usize::from(standing.is_solved());
+        let path = repository.file(exercise, "exercise.rs");
+        let path = repository.shown(&path).display();
+        if json {
+            say(json!({
+                "exercise": exercise.name,
+                "chapter": exercise.chapter,
+                "path": path.to_string(),
+                "state": standing.word(),
+            }))?;
+            continue;
+        }
+        say(line(repository, exercise, &standing, style))?;
+        if let Standing::Unreadable(why) = standing {
+            complaints.push(why);
         }
     }
-    let total = course::exercises().count();
+    let total = repository.exercises().count();
     if !json {
         say(format!("\n{} {solved} of {total} solved", bar(solved, total, 20, style)))?;
         for complaint in complaints {
@@ -58,7 +58,7 @@ pub(crate) fn run(repository: &Repository, json: bool) -> Result<bool, Stop> {
 
 fn line(repository: &Repository, exercise: Exercise, standing: &Standing, style: Style) -> String {
     let title = Readme::parse(&repository.read_text(exercise, "README.md").unwrap_or_default()).title;
-    let width = course::exercises().map(|exercise| exercise.name.len()).max().unwrap_or(0);
+    let width = repository.exercises().map(|exercise| exercise.name.len()).max().unwrap_or(0);
     let line = format!(
         "  {} {:width$}  {:16}  {}",
         mark(standing, style),
@@ -107,8 +107,9 @@ pub(crate) fn overview(repository: &Repository) -> Result<bool, Stop> {
     let mut steps = Steps::new();
     let next = current(repository, &mut |exercise, step| steps.show(exercise, &step));
     steps.clear();
-    let total = course::exercises().count();
-    let solved = course::exercises()
+    let total = repository.exercises().count();
+    let solved = repository
+        .exercises()
         .filter(|exercise| crate::progress::standing(repository, *exercise).is_solved())
         .count();
     say(format!("{} {solved} of {total} exercises solved", bar(solved, total, 20, style)))?;

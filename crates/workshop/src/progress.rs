@@ -2,7 +2,7 @@ use crate::{
     answer::Answer,
     cache::{Cache, Content},
     compile::Step,
-    course::{self, Exercise},
+    course::Exercise,
     judge::{Report, judge},
     process::Cancel,
     repository::Repository,
@@ -91,7 +91,7 @@ pub(crate) fn current(
     repository: &Repository,
     step: &mut dyn FnMut(Exercise, Step),
 ) -> Result<Option<Exercise>, Stop> {
-    for exercise in course::exercises() {
+    for exercise in repository.exercises() {
         if !settled(repository, exercise, &mut |next| step(exercise, next))?.is_solved() {
             return Ok(Some(exercise));
         }

@@ -16,6 +16,17 @@ pub(crate) struct Repository {
 impl Repository {
     /// The one around the current directory, or the one that `WORKSHOP_ROOT` names.
     pub(crate) fn find() -> Result<Self, Stop> {
+        let repository = Self::find_root()?;
+        if repository.exercises().next().is_none() {
+            return Err(Stop::because(format!(
+                "no chapter has exercises in {}: `git checkout` brings the missing files back",
+                repository.root.display()
+            )));
+        }
+        Ok(repository)
+    }
+
+    fn find_root() -> Result<Self, Stop> {
         if let Some(root) = env::var_os("WORKSHOP_ROOT").filter(|root| !root.is_empty()) {
             let root = PathBuf::from(root);
             return if is_root(&root) {
@@ -38,10 +49,16 @@ impl Repository {
         }
     }
 
+    /// The exercises of the chapters that are here, in the course's order. In a partial clone a chapter may be missing.
+    pub(crate) fn exercises(&self) -> impl Iterator<Item = Exercise> {
+        course::exercises()
+            .filter(|exercise| self.root.join("crates").join(exercise.chapter).join("exercises").is_dir())
+    }
+
     /// The exercise of this name.
     pub(crate) fn exercise(&self, name: &str) -> Result<Exercise, Stop> {
-        course::exercises().find(|exercise| exercise.name == name).ok_or_else(|| {
-            unknown("exercise", name, course::exercises().map(|exercise| exercise.name.to_owned()))
+        self.exercises().find(|exercise| exercise.name == name).ok_or_else(|| {
+            unknown("exercise", name, self.exercises().map(|exercise| exercise.name.to_owned()))
         })
     }
 

@@ -89,7 +89,8 @@ struct Watch {
 
 impl Watch {
     fn new(repository: Repository, quit: Cancel, interrupt: Cancel) -> Self {
-        let entries: Vec<Entry> = course::exercises()
+        let entries: Vec<Entry> = repository
+            .exercises()
             .map(|exercise| {
                 let readme = repository.read_text(exercise, "README.md").unwrap_or_default();
                 Entry {

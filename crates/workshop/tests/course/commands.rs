@@ -1,9 +1,6 @@
 //! Each command as a script or a learner without a terminal sees it.
 
-use crate::{
-    course,
-    fixture::{Course, RIGHT, STUB, WRONG, names},
-};
+use crate::fixture::{Course, RIGHT, STUB, WRONG, names};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
@@ -19,8 +16,8 @@ fn list_tells_the_state_of_each_exercise() {
     let ran = course.run(&["list", "--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let lines = ran.json_lines();
-    assert_eq!(lines.len(), course::exercises().count());
-    for (line, exercise) in lines.iter().zip(course::exercises()) {
+    assert_eq!(lines.len(), Course::exercises().count());
+    for (line, exercise) in lines.iter().zip(Course::exercises()) {
         assert_eq!(line["exercise"], exercise.name);
         assert_eq!(line["chapter"], exercise.chapter);
         assert_eq!(line["path"], Course::path(exercise.name, "exercise.rs"));
@@ -33,7 +30,7 @@ fn list_tells_the_state_of_each_exercise() {
         assert_eq!(line["state"], state, "{line}");
     }
     let text = course.run(&["list"]);
-    assert!(text.stdout.contains(&format!("1 of {} solved", course::exercises().count())), "{text:?}");
+    assert!(text.stdout.contains(&format!("1 of {} solved", Course::exercises().count())), "{text:?}");
     assert!(text.stdout.contains("cargo run -- reset"), "{text:?}");
 }
 
@@ -82,7 +79,7 @@ fn a_changed_check_is_a_changed_verdict() {
 #[test]
 fn check_takes_the_first_unsolved_exercise() {
     let course = Course::new();
-    let names: Vec<&str> = course::exercises().map(|exercise| exercise.name).collect();
+    let names: Vec<&str> = Course::exercises().map(|exercise| exercise.name).collect();
     course.answer(names[0], RIGHT);
     let ran = course.run(&["check", "--json"]);
     assert_eq!(ran.code, Some(1));

@@ -1,7 +1,4 @@
-use crate::{
-    course,
-    fixture::{Course, RIGHT, WRONG},
-};
+use crate::fixture::{Course, RIGHT, WRONG};
 
 #[test]
 fn a_class_is_graded_and_nobodys_files_are_touched() {
@@ -13,7 +10,7 @@ fn a_class_is_graded_and_nobodys_files_are_touched() {
     let ran = course.run(&["grade", "class", "--json"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let lines = ran.json_lines();
-    assert_eq!(lines.len(), 2 * course::exercises().count());
+    assert_eq!(lines.len(), 2 * Course::exercises().count());
     let verdict = |learner: &str, exercise: &str| {
         lines
             .iter()

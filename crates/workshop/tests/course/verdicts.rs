@@ -166,9 +166,9 @@ fn a_broken_course_is_not_the_learners_compile_error() {
 #[test]
 fn each_check_judges_what_the_file_holds_now() {
     let course = Course::new();
-    for _ in 0..3 {
+    for _ in 0..2 {
         assert_eq!(course.judge("gather", RIGHT)["verdict"], "pass");
         assert_eq!(course.judge("gather", WRONG)["verdict"], "rule_broken");
-        assert_eq!(course.judge("gather", STUB)["verdict"], "todo");
     }
+    assert_eq!(course.judge("gather", STUB)["verdict"], "todo");
 }
