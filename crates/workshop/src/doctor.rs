@@ -129,22 +129,21 @@ fn writable(repository: &Repository) -> Finding {
     }
 }
 
-/// A full build of everything takes a few gigabytes, the exercises alone a few hundred megabytes.
-#[cfg(unix)]
+/// The exercises alone take a few hundred megabytes.
+/// By `df`, whose `-P` format is the same on every unix; a system without it is not asked.
 fn space(repository: &Repository) -> Option<Finding> {
-    let disk = rustix::fs::statvfs(&repository.root).ok()?;
-    let megabytes = disk.f_bavail.saturating_mul(disk.f_frsize) / 1_000_000;
+    let output = Command::new("df").arg("-Pk").arg(&repository.root).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // Device, blocks, used, available: counted from the end of the device, which may hold spaces.
+    let numbers: Vec<u64> =
+        text.lines().nth(1)?.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let megabytes = numbers.get(2)? / 1024;
     let free = format!("{:.1} GB free", megabytes as f64 / 1e3);
     Some(if megabytes < 500 {
         needed("disk", format!("{free}, and the exercises alone take about 0.3: make room"))
     } else {
         fine("disk", free)
     })
-}
-
-#[cfg(not(unix))]
-fn space(_repository: &Repository) -> Option<Finding> {
-    None
 }
 
 fn terminal(style: Style) -> Finding {
