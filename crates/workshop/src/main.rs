@@ -1,1 +1,17 @@
-fn main() {}
+//! The learner's program.
+
+mod book;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.split_first() {
+        Some((command, rest)) if command == "book" => book::command(rest),
+        Some((command, rest)) if command == "preprocess" => book::preprocess(rest),
+        _ => {
+            eprintln!("usage: workshop book ...");
+            ExitCode::from(2)
+        }
+    }
+}
