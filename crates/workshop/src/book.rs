@@ -3,6 +3,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `directives` | `{{#timeline ...}}` and its like, expanded in the text of a chapter |
+//! | `excerpt` | the part of a source file that a page shows |
 //! | `figure` | recorded timelines as figures |
 //! | `exercise` | an exercise's README as a box |
 //! | `terminal` | a recorded output as a terminal |
@@ -13,6 +14,7 @@
 #[cfg(feature = "book")]
 mod build;
 mod directives;
+mod excerpt;
 mod exercise;
 mod figure;
 mod preprocessor;

@@ -1,4 +1,4 @@
-use super::{Error, Result, exercise, figure, terminal};
+use super::{Error, Result, excerpt, exercise, figure, terminal};
 use std::{
     collections::HashMap,
     fs,
@@ -24,8 +24,7 @@ impl Expander {
         Self { workspace, ids: HashMap::new() }
     }
 
-    /// The text with every directive of ours replaced. mdBook's own are checked and left to mdBook; any other fails,
-    /// since mdBook would print it into the page.
+    /// The text with every directive replaced. One that there is not fails, since mdBook would print it into the page.
     pub(super) fn expand(&mut self, chapter: &Chapter<'_>, text: &str) -> Result<String> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -72,27 +71,20 @@ impl Expander {
                     self.read(&format!("docs/src/{}/{}.verdict.txt", name.chapter, name.pattern))?;
                 terminal::figure(&recorded)
             }
-            "include" | "rustdoc_include" => {
-                self.included(chapter, argument)?;
-                Ok(format!("{{{{#{directive}}}}}"))
-            }
+            "include" => self.included(chapter, argument),
             "title" => Ok(format!("{{{{#{directive}}}}}")),
             _ => Err(Error::new("there is no such directive")),
         }
     }
 
-    /// mdBook reports a missing include and builds on; a book with a hole is no book.
-    fn included(&self, chapter: &Chapter<'_>, argument: &str) -> Result<()> {
+    /// The file, or the part of it between the marks of an anchor, moved to the left margin. mdBook would do the same but
+    /// for the margin; and where something is missing it would report it and build on.
+    fn included(&self, chapter: &Chapter<'_>, argument: &str) -> Result<String> {
         let (file, anchor) = argument.split_once(':').map_or((argument, None), |(file, at)| (file, Some(at)));
         let folder = chapter.path.and_then(Path::parent).unwrap_or(Path::new(""));
         let path = self.workspace.join("docs/src").join(folder).join(file);
         let text = fs::read_to_string(&path).map_err(|error| Error::new(format!("{file}: {error}")))?;
-        match anchor {
-            Some(anchor) if !text.lines().any(|line| opens(line, anchor)) => {
-                Err(Error::new(format!("{file} has no `ANCHOR: {anchor}`")))
-            }
-            _ => Ok(()),
-        }
+        excerpt::excerpt(&text, anchor).map_err(|missing| Error::new(format!("{file} has no `{missing}`")))
     }
 
     fn read(&self, path: &str) -> Result<String> {
@@ -110,10 +102,6 @@ impl Expander {
 fn fault(chapter: &Chapter<'_>, what: &str) -> Error {
     let path = chapter.path.map(|path| format!(" ({})", path.display())).unwrap_or_default();
     Error::new(format!("chapter {:?}{path}: {what}", chapter.name))
-}
-
-fn opens(line: &str, anchor: &str) -> bool {
-    line.split_once("ANCHOR:").is_some_and(|(_, name)| name.trim() == anchor)
 }
 
 /// A pattern, as directives name it: `concurrency/gather`.

@@ -54,8 +54,7 @@ fn included<'a>(fence: &Fence<'a>) -> Option<&'a str> {
         return None;
     };
     let directive = line.trim().strip_prefix("{{#")?.strip_suffix("}}")?;
-    let target = directive.strip_prefix("include ").or_else(|| directive.strip_prefix("rustdoc_include "))?;
-    target.trim().split(':').next()
+    directive.strip_prefix("include ")?.trim().split(':').next()
 }
 
 #[cfg(test)]
@@ -95,7 +94,6 @@ mod tests {
     #[test]
     fn included_code_text_and_commands_are_no_fault() {
         let text = "```rust\n{{#include ../../../crates/a/src/b.rs:c}}\n```\n\
-                    ```rust\n{{#rustdoc_include ../../../crates/a/src/b.rs:c}}\n```\n\
                     ```rust,text\nlet x = 1;\n```\n\
                     ```python\n{{#include ../../python/a.py:b}}\n```\n\
                     ```sh\ncargo run\n```\n";

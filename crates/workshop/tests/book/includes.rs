@@ -45,7 +45,7 @@ fn fault(repository: &Repository, path: &str, directive: &str) -> Option<String>
     let (word, argument) = directive.split_once(' ')?;
     let recorded = |path: String| repository.text(&path).is_none().then(|| format!("there is no {path}"));
     match (word, argument.trim().split_once('/')) {
-        ("include" | "rustdoc_include", _) => included(repository, path, argument.trim()),
+        ("include", _) => included(repository, path, argument.trim()),
         ("timeline", Some((chapter, name))) => {
             recorded(format!("crates/{chapter}/tests/timelines/{name}.json"))
         }

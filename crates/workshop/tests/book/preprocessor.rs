@@ -131,8 +131,14 @@ fn a_recorded_output_keeps_its_empty_lines() {
 }
 
 #[test]
-fn mdbooks_own_directives_and_escaped_ones_are_left_alone() {
-    let text = "{{#include ../../../crates/concurrency/src/gather.rs:piece}} \\{{#timeline x/y}} {{ x }}";
+fn an_include_is_replaced_by_the_code() {
+    let text = "```rust\n{{#include ../../../crates/concurrency/src/gather.rs:piece}}\n```";
+    assert_eq!(expanded("include", &[text]), ["```rust\nfn f() {}\n```"]);
+}
+
+#[test]
+fn what_is_escaped_or_no_directive_is_left_alone() {
+    let text = "{{#title A page}} \\{{#timeline x/y}} {{ x }}";
     assert_eq!(expanded("alone", &[text]), [text]);
 }
 
@@ -148,6 +154,7 @@ fn what_cannot_be_expanded_fails_and_names_the_chapter() {
         ("{{#exercise concurrency/bare}}", "no `## Rules`"),
         ("{{#verdict concurrency/other}}", "other.verdict.txt"),
         ("{{#include ../../../crates/none.rs}}", "none.rs"),
+        ("{{#rustdoc_include ../../../crates/concurrency/src/gather.rs}}", "no such directive"),
         ("{{#include ../../../crates/concurrency/src/gather.rs:other}}", "no `ANCHOR: other`"),
     ] {
         let said = refused("refused", text);
