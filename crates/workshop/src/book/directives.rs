@@ -56,10 +56,9 @@ impl Expander {
         match word {
             "timeline" => {
                 let name = Name::parse(argument)?;
-                let recorded =
-                    self.read(&format!("crates/{}/tests/timelines/{}.json", name.chapter, name.pattern))?;
-                figure::figures(&recorded, &self.id("timeline", &name))
+                figure::figures(&self.read(&name.timelines())?, &self.id("timeline", &name))
             }
+            "terminal" => figure::terminal(&self.read(&Name::parse(argument)?.timelines())?),
             "exercise" => {
                 let name = Name::parse(argument)?;
                 let readme = self.read(&format!("{}/README.md", name.exercise()))?;
@@ -119,6 +118,10 @@ impl<'a> Name<'a> {
             Some((chapter, pattern)) if plain(chapter) && plain(pattern) => Ok(Self { chapter, pattern }),
             _ => Err(Error::new(format!("{text:?} is not of the form chapter/pattern"))),
         }
+    }
+
+    fn timelines(&self) -> String {
+        format!("crates/{}/tests/timelines/{}.json", self.chapter, self.pattern)
     }
 
     pub(super) fn exercise(&self) -> String {

@@ -32,6 +32,20 @@ pub(super) fn figures(recorded: &str, id: &str) -> Result<String> {
     Ok(out)
 }
 
+/// The first recorded timeline as a terminal shows it.
+pub(super) fn terminal(recorded: &str) -> Result<String> {
+    let traces = traces(recorded)?;
+    let trace = traces.first().ok_or_else(|| Error::new("no recorded timeline"))?;
+    let drawn = draw::terminal(trace, draw::Terminal::default());
+    Ok(format!(
+        "\n<figure class=\"terminal\">\n\
+         <figcaption>In a terminal of 80 columns</figcaption>\n\
+         <pre>{}</pre>\n\
+         </figure>\n\n",
+        escape(drawn.trim_end())
+    ))
+}
+
 fn traces(recorded: &str) -> Result<Vec<Trace>> {
     let value: serde_json::Value =
         serde_json::from_str(recorded).map_err(|error| Error::new(format!("not JSON: {error}")))?;

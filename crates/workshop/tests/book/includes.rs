@@ -46,7 +46,7 @@ fn fault(repository: &Repository, path: &str, directive: &str) -> Option<String>
     let recorded = |path: String| repository.text(&path).is_none().then(|| format!("there is no {path}"));
     match (word, argument.trim().split_once('/')) {
         ("include", _) => included(repository, path, argument.trim()),
-        ("timeline", Some((chapter, name))) => {
+        ("timeline" | "terminal", Some((chapter, name))) => {
             recorded(format!("crates/{chapter}/tests/timelines/{name}.json"))
         }
         ("exercise", Some((chapter, name))) => {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_timeline_exercise_or_verdict_that_is_not_there_is_a_fault() {
-        for directive in ["timeline a/c", "exercise a/b", "verdict a/b", "timelines a/b"] {
+        for directive in ["timeline a/c", "terminal a/c", "exercise a/b", "verdict a/b", "timelines a/b"] {
             let fault = only_fault(page(&format!("text\n\n{{{{#{directive}}}}}\n")));
             assert!(fault.starts_with("docs/src/a/b.md:3: "), "{fault}");
         }

@@ -96,6 +96,13 @@ fn a_timeline_is_drawn_to_one_scale_and_told_in_words() {
 }
 
 #[test]
+fn a_timeline_is_shown_as_a_terminal_draws_it() {
+    let page = &expanded("terminal", &["{{#terminal concurrency/gather}}"])[0];
+    assert!(page.contains("right: in 10 ms\n") && page.contains(" a &lt;b&gt; &amp; c "), "{page}");
+    assert!(!page.contains("wrong: in 40 ms"), "{page}");
+}
+
+#[test]
 fn the_ids_of_a_book_are_unique() {
     let twice = "{{#timeline concurrency/gather}} {{#timeline concurrency/gather}}";
     let pages = expanded("ids", &[twice, twice]).concat();
