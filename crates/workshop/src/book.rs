@@ -23,11 +23,7 @@ mod record;
 mod serve;
 mod terminal;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt, path::Path, process::ExitCode};
 
 const USAGE: &str = "\
 usage: cargo run -p workshop --features book -- book [COMMAND]
@@ -59,18 +55,18 @@ impl std::error::Error for Error {}
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// `workshop book ...`
-pub(crate) fn command(args: &[String]) -> ExitCode {
+/// `workshop book ...`, in the folder that holds `crates` and `docs`.
+pub(crate) fn command(workspace: &Path, args: &[String]) -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
-        [] => build(),
-        ["serve"] => serve(None),
+        [] => build(workspace),
+        ["serve"] => serve(workspace, None),
         ["serve", "--port", port] => match port.parse() {
-            Ok(port) => serve(Some(port)),
+            Ok(port) => serve(workspace, Some(port)),
             Err(_) => Err(Error::new(format!("{port:?} is not a port"))),
         },
-        ["record"] => record::write(&workspace()),
-        ["record", "--check"] => record::check(&workspace()),
+        ["record"] => record::write(workspace),
+        ["record", "--check"] => record::check(workspace),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -97,32 +93,26 @@ fn exit(done: Result<()>) -> ExitCode {
     }
 }
 
-/// The folder that holds `crates` and `docs`.
-fn workspace() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).unwrap_or(own).to_owned()
-}
-
 #[cfg(feature = "book")]
-fn build() -> Result<()> {
+fn build(workspace: &Path) -> Result<()> {
     let begun = std::time::Instant::now();
-    let folder = build::build(&workspace(), build::Target::Files)?;
+    let folder = build::build(workspace, build::Target::Files)?;
     println!("built in {:.1} s: open {}", begun.elapsed().as_secs_f64(), folder.join("index.html").display());
     Ok(())
 }
 
 #[cfg(feature = "book")]
-fn serve(port: Option<u16>) -> Result<()> {
-    serve::serve(workspace(), port)
+fn serve(workspace: &Path, port: Option<u16>) -> Result<()> {
+    serve::serve(workspace, port)
 }
 
 #[cfg(not(feature = "book"))]
-fn build() -> Result<()> {
+fn build(_workspace: &Path) -> Result<()> {
     Err(without_feature(""))
 }
 
 #[cfg(not(feature = "book"))]
-fn serve(_port: Option<u16>) -> Result<()> {
+fn serve(_workspace: &Path, _port: Option<u16>) -> Result<()> {
     Err(without_feature(" serve"))
 }
 

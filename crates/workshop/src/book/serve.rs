@@ -31,9 +31,9 @@ const PORT: u16 = 4700;
 const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// Builds the book, serves it on loopback, and builds it again whenever one of its sources changes.
-pub(super) fn serve(workspace: PathBuf, port: Option<u16>) -> Result<()> {
-    let before = sources(&workspace);
-    let folder = build::build(&workspace, Target::Server)?;
+pub(super) fn serve(workspace: &Path, port: Option<u16>) -> Result<()> {
+    let before = sources(workspace);
+    let folder = build::build(workspace, Target::Server)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::new(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(async {
@@ -45,7 +45,7 @@ pub(super) fn serve(workspace: PathBuf, port: Option<u16>) -> Result<()> {
             let served = axum::serve(listener, router(&folder, port, changes)).await;
             served.map_err(|error| Error::new(format!("the server stopped: {error}")))
         };
-        tokio::try_join!(pages, rebuild(workspace, before, changed)).map(drop)
+        tokio::try_join!(pages, rebuild(workspace.to_owned(), before, changed)).map(drop)
     })
 }
 
