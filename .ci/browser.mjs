@@ -90,7 +90,8 @@ async function accessible(page, where) {
 /** What stands out to the right of the screen without a region of its own to scroll in. */
 const overflowing = () => {
     const scrolls = element => {
-        for (let up = element.parentElement; up; up = up.parentElement) {
+        // Up to the page itself, which would scroll as a whole.
+        for (let up = element.parentElement; up && up.tagName !== "MAIN"; up = up.parentElement) {
             if (["auto", "scroll"].includes(getComputedStyle(up).overflowX)) return true;
         }
         return false;
