@@ -51,8 +51,3 @@
     const watch = new ResizeObserver(entries => entries.forEach(entry => fit(entry.target)));
     wide.forEach(element => watch.observe(element));
 })();
-
-// Paper cannot be clicked: the words below the timelines are printed too.
-addEventListener("beforeprint", () => {
-    document.querySelectorAll("main details").forEach(details => { details.open = true; });
-});
