@@ -87,7 +87,10 @@ impl Expander {
     }
 
     fn read(&self, path: &str) -> Result<String> {
-        fs::read_to_string(self.workspace.join(path)).map_err(|error| Error::new(format!("{path}: {error}")))
+        let text = fs::read_to_string(self.workspace.join(path));
+        let text = text.map_err(|error| Error::new(format!("{path}: {error}")))?;
+        // On Windows a clone may have other line ends.
+        Ok(text.replace("\r\n", "\n"))
     }
 
     fn id(&mut self, kind: &str, name: &Name<'_>) -> String {

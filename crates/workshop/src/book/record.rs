@@ -42,7 +42,8 @@ fn recorded(workspace: &Path) -> Result<Vec<(PathBuf, String)>> {
                 folders.push(path);
             } else if path.to_string_lossy().ends_with(".verdict.txt") {
                 let text = fs::read_to_string(&path).map_err(|error| in_file(&path, &error.to_string()))?;
-                files.push((path, text));
+                // On Windows a clone may have other line ends.
+                files.push((path, text.replace("\r\n", "\n")));
             }
         }
     }
