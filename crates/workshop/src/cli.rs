@@ -45,7 +45,7 @@ fn dispatch(repository: &Repository, command: &str, matches: &ArgMatches) -> Res
         "doctor" => doctor::run(repository),
         "book" => {
             let args: Vec<String> = matches.get_many("ARGS").into_iter().flatten().cloned().collect();
-            book::run(&args)
+            book::command(&repository.root, &args).map(|()| true)
         }
         other => Err(Stop::because(format!("the command {other} is not known"))),
     }

@@ -46,5 +46,10 @@ fn main() -> ExitCode {
     if args.nth(1).is_some_and(|arg| arg == guard::COMMAND) {
         return guard::run(args.skip_while(|arg| arg == "--").collect());
     }
+    // mdBook calls this from the folder of the book, and wants nothing else said on standard output.
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "preprocess") {
+        return book::preprocess(&args[1..]);
+    }
     stop::exit_code(cli::run())
 }
