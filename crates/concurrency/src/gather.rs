@@ -109,6 +109,7 @@ where
     T: Send + 'static,
     E: Send + 'static,
 {
+    // ANCHOR: loop
     let mut stop = pin!(stop);
     let mut items = items.into_iter();
     // Dropping the set aborts what is in it: that is the whole of the clean-up.
@@ -150,6 +151,7 @@ where
         }
     }
     settled.into_iter().map(|outcome| outcome.unwrap_or(Settled::Cancelled)).collect()
+    // ANCHOR_END: loop
 }
 
 fn outcome<T, E>(joined: Result<(Id, Result<T, E>), JoinError>) -> (Id, Settled<T, E>) {

@@ -4,6 +4,7 @@ use std::{any::Any, fmt, panic::resume_unwind};
 ///
 /// # Source
 /// `Promise.allSettled` in ECMAScript 2020 has the first two; tasks that can panic and be cancelled need four.
+// ANCHOR: settled
 #[derive(Debug)]
 #[must_use = "an outcome that nobody looks at is a swallowed error"]
 pub enum Settled<T, E> {
@@ -16,6 +17,7 @@ pub enum Settled<T, E> {
     /// It was cancelled before it had ended, or before it had begun.
     Cancelled,
 }
+// ANCHOR_END: settled
 
 impl<T, E> Settled<T, E> {
     /// The value, if there is one.

@@ -62,9 +62,10 @@ fn run(workspace: &Path, path: &Path, text: &str) -> Result<String> {
         .args(["run", "--quiet"])
         .args(arguments)
         .current_dir(workspace)
-        // The same picture on every machine: no colours, a fixed width, no clock.
+        // The same picture on every machine: no colours, a fixed width, Unicode.
         .env("NO_COLOR", "1")
         .env("COLUMNS", "80")
+        .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
