@@ -185,3 +185,25 @@ fn a_pristine_exercise_is_its_stub() {
         }
     }
 }
+
+#[test]
+fn the_picture_in_the_readme_is_the_recorded_one() {
+    let recorded = read(root().join("crates/concurrency/tests/timelines/gather.json"));
+    let recorded: serde_json::Value = serde_json::from_str(&recorded).expect("a recorded timeline is JSON");
+    let traces = recorded.as_array().expect("an array of traces").iter();
+    let traces: Vec<common::Trace> =
+        traces.map(|trace| common::Trace::from_json(trace).expect("a trace")).collect();
+    let drawn = common::draw::terminals(&traces, common::draw::Terminal::default());
+    let readme = read(root().join("README.md")).replace("\r\n", "\n");
+    let (before, rest) = readme.split_once("```text\n").expect("README.md has a picture");
+    let (picture, after) = rest.split_once("```").expect("and its end");
+    if picture != drawn && std::env::var_os("BLESS").is_some() {
+        fs::write(root().join("README.md"), format!("{before}```text\n{drawn}```{after}"))
+            .expect("README.md can be written");
+        return;
+    }
+    assert!(
+        picture == drawn,
+        "`BLESS=1 cargo test -p workshop --test places` puts this into README.md:\n{drawn}"
+    );
+}

@@ -17,6 +17,8 @@ const RIGHT: f64 = 130.0;
 const TOP: f64 = 26.0;
 const ROW: f64 = 26.0;
 const BAR: f64 = 14.0;
+/// Keeps words legible where an arrow passes below them; without a page, whose background is not known, there is none.
+const HALO: &str = "paint-order: stroke; stroke: var(--bg, none); stroke-width: 4px; stroke-linejoin: round";
 
 /// The trace as one SVG element, to stand in a page or in a file of its own.
 ///
@@ -73,11 +75,12 @@ impl Picture<'_> {
                 time(at)
             )?;
         }
-        for (row, lane) in self.trace.lanes.iter().enumerate() {
-            self.lane(out, lane, TOP + row as f64 * ROW + (ROW - BAR) / 2.0)?;
-        }
+        // Arrows first: they pass below the words.
         for (row, lane) in self.trace.lanes.iter().enumerate() {
             self.wakes(out, lane, row)?;
+        }
+        for (row, lane) in self.trace.lanes.iter().enumerate() {
+            self.lane(out, lane, TOP + row as f64 * ROW + (ROW - BAR) / 2.0)?;
         }
         out.write_str("</svg>")
     }
@@ -147,7 +150,7 @@ impl Picture<'_> {
         write!(
             out,
             "<text x=\"{:.1}\" y=\"{base}\" style=\"fill: {colour}; font-weight: 700\">{mark}</text>\
-             <text x=\"{:.1}\" y=\"{base}\" style=\"fill: currentColor\">{word} {}</text></g>",
+             <text x=\"{:.1}\" y=\"{base}\" style=\"fill: currentColor; {HALO}\">{word} {}</text></g>",
             to + 5.0,
             to + 19.0,
             time(at)
