@@ -141,7 +141,9 @@ impl Watch {
     fn run(&mut self, window: &mut Window) -> Result<(), Stop> {
         let lost = |error| Stop::cannot("use the terminal")(error);
         loop {
-            let (columns, rows) = terminal::size().unwrap_or((80, 24));
+            // A terminal that does not know its size says 0.
+            let size = terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0);
+            let (columns, rows) = size.unwrap_or((80, 24));
             let screen = render(&self.state, columns.into(), rows.into());
             self.state.scroll = self.state.scroll.min(screen.furthest);
             let page = screen.page;
