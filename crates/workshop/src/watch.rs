@@ -178,6 +178,10 @@ impl Watch {
             Effect::Nothing => {}
             Effect::Quit => return Ok(true),
             Effect::Select(to) => self.select(to),
+            Effect::Check => {
+                self.file = Watched::new(std::mem::take(&mut self.file.path));
+                self.look();
+            }
             Effect::Reset => self.reset(),
             Effect::OpenPage => self.state.notice = Some(open_page(&self.repository, self.state.exercise())),
             Effect::RunExample => match example::find(&self.repository, self.state.exercise().name) {
