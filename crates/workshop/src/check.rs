@@ -8,7 +8,7 @@ use crate::{
     readme::Readme,
     report,
     repository::Repository,
-    stop::{Stop, say},
+    stop::{Stop, say, to_stderr},
     style::{Ink, Style},
 };
 use std::{
@@ -69,6 +69,7 @@ pub(crate) fn run(
         }
     };
     let mut all_pass = true;
+    let mut failed = Vec::new();
     for (n, exercise) in exercises.into_iter().enumerate() {
         let report =
             judge_own(repository, exercise, &Cancel::default(), &mut |step| steps.show(exercise, &step));
@@ -76,9 +77,19 @@ pub(crate) fn run(
         if n > 0 && !json {
             say("")?;
         }
-        all_pass &= show(repository, &report?, json)?;
+        match report {
+            Ok(report) => all_pass &= show(repository, &report, json)?,
+            // The others are judged all the same.
+            Err(stop) => {
+                failed.push(exercise.name);
+                to_stderr(&format!("error: {stop}"));
+            }
+        }
     }
-    Ok(all_pass)
+    if failed.is_empty() {
+        return Ok(all_pass);
+    }
+    Err(Stop::because(format!("there is no verdict on {}: the reason stands above", failed.join(", "))))
 }
 
 fn show(repository: &Repository, report: &Report, json: bool) -> Result<bool, Stop> {
@@ -126,9 +137,7 @@ impl Steps {
             self.drawn = true;
         } else if matches!(step, Step::Compiling(..)) && !self.told {
             self.told = true;
-            crate::stop::to_stderr(
-                "preparing the first check, once: compiling the crates that the exercises use",
-            );
+            to_stderr("preparing the first check, once: compiling the crates that the exercises use");
         }
     }
 

@@ -52,7 +52,7 @@ fn dispatch(repository: &Repository, command: &str, matches: &ArgMatches) -> Res
 }
 
 const AFTER_HELP: &str = "\
-Start with `cargo run`, open the file that it names in your editor, and save: \
+Start with `cargo run`, open the file that it names in your editor, and save:
 the screen answers at once.
 
 Examples:

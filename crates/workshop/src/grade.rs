@@ -47,7 +47,15 @@ pub(crate) fn run(repository: &Repository, folder: &Path, json: bool) -> Result<
                 }
                 continue;
             }
-            let answer = Answer::from_file(&path)?;
+            let answer = match Answer::from_file(&path) {
+                Ok(answer) => answer,
+                Err(stop) => {
+                    to_stderr(&format!("warning: {stop}"));
+                    all_pass = false;
+                    row.push(None);
+                    continue;
+                }
+            };
             let report = judge(repository, exercise, &answer, &Cancel::default(), &mut |step| {
                 steps.show(exercise, &step);
             });

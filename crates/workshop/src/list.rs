@@ -5,7 +5,7 @@ use crate::{
     readme::Readme,
     report,
     repository::Repository,
-    stop::{Stop, say},
+    stop::{Stop, say, to_stderr},
     style::{Ink, Style},
     text,
 };
@@ -26,7 +26,11 @@ pub(crate) fn run(repository: &Repository, json: bool) -> Result<bool, Stop> {
         }
         let standing = settled(repository, exercise, &mut |step| steps.show(exercise, &step));
         steps.clear();
-        let standing = standing?;
+        // Without a check the list still tells what is known.
+        let standing = standing.unwrap_or_else(|stop| {
+            complaints.push(stop.to_string());
+            Standing::Unknown
+        });
         solved += usize::from(standing.is_solved());
         let path = repository.file(exercise, "exercise.rs");
         let path = repository.shown(&path).display();
@@ -47,10 +51,12 @@ pub(crate) fn run(repository: &Repository, json: bool) -> Result<bool, Stop> {
     let total = repository.exercises().count();
     if !json {
         say(format!("\n{} {solved} of {total} solved", bar(solved, total, 20, style)))?;
-        for complaint in complaints {
-            for line in text::wrap(&complaint, "! ", style, style.width) {
-                say(line)?;
-            }
+    }
+    // The same trouble with several exercises is told once.
+    complaints.dedup();
+    for complaint in complaints {
+        for line in text::wrap(&complaint, "! ", style, style.width) {
+            to_stderr(&line);
         }
     }
     Ok(true)

@@ -348,11 +348,12 @@ fn listed(state: &State, cursor: usize, style: Style) -> (Vec<String>, usize) {
 }
 
 fn help(style: Style) -> Vec<String> {
-    const KEYS: [(&str, &str); 12] = [
+    const KEYS: [(&str, &str); 13] = [
         ("n  p", "next exercise, previous exercise"),
         ("l", "list of exercises: choose with j, k and enter"),
         ("h", "a hint; one more each time"),
         ("s", "a solution; asks first while yours is not right"),
+        ("c", "check again, the file as it is"),
         ("x", "start again; your answer is kept as a backup"),
         ("r", "run the example; Ctrl-C ends it"),
         ("o", "open the exercise's page of the book"),

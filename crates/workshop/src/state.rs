@@ -90,6 +90,7 @@ pub(crate) enum Effect {
     Nothing,
     Quit,
     Select(usize),
+    Check,
     Reset,
     RunExample,
     OpenPage,
@@ -159,6 +160,7 @@ impl State {
             Key::Char('s') if self.entries[self.selected].standing.is_solved() => self.show(View::Solution),
             Key::Char('s') => self.asking = Some(Ask::Solution),
             Key::Char('x') => self.asking = Some(Ask::Reset),
+            Key::Char('c') => return Effect::Check,
             Key::Char('r') => return Effect::RunExample,
             Key::Char('o') => return Effect::OpenPage,
             Key::Char(_) | Key::Interrupt => {}

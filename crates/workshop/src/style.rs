@@ -29,11 +29,7 @@ impl Style {
             unicode: unicode(variable),
             colour: colour(variable, terminal),
             // Asking for the size of something else than a terminal would start `tput`.
-            width: if terminal {
-                crossterm::terminal::size().map_or(80, |(width, _)| width.into())
-            } else {
-                80
-            },
+            width: if terminal { terminal_width() } else { 80 },
         }
     }
 
@@ -56,6 +52,14 @@ impl Style {
     /// One of two spellings.
     pub(crate) const fn glyph(self, unicode: &'static str, ascii: &'static str) -> &'static str {
         if self.unicode { unicode } else { ascii }
+    }
+}
+
+fn terminal_width() -> usize {
+    match crossterm::terminal::size() {
+        // A terminal that does not know its size says 0.
+        Ok((0, _)) | Err(_) => 80,
+        Ok((width, _)) => width.into(),
     }
 }
 

@@ -141,7 +141,9 @@ impl Watch {
     fn run(&mut self, window: &mut Window) -> Result<(), Stop> {
         let lost = |error| Stop::cannot("use the terminal")(error);
         loop {
-            let (columns, rows) = terminal::size().unwrap_or((80, 24));
+            // A terminal that does not know its size says 0.
+            let size = terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0);
+            let (columns, rows) = size.unwrap_or((80, 24));
             let screen = render(&self.state, columns.into(), rows.into());
             self.state.scroll = self.state.scroll.min(screen.furthest);
             let page = screen.page;
@@ -176,6 +178,10 @@ impl Watch {
             Effect::Nothing => {}
             Effect::Quit => return Ok(true),
             Effect::Select(to) => self.select(to),
+            Effect::Check => {
+                self.file = Watched::new(std::mem::take(&mut self.file.path));
+                self.look();
+            }
             Effect::Reset => self.reset(),
             Effect::OpenPage => self.state.notice = Some(open_page(&self.repository, self.state.exercise())),
             Effect::RunExample => match example::find(&self.repository, self.state.exercise().name) {

@@ -31,7 +31,13 @@ fn list_tells_the_state_of_each_exercise() {
     }
     let text = course.run(&["list"]);
     assert!(text.stdout.contains(&format!("1 of {} solved", Course::exercises().count())), "{text:?}");
-    assert!(text.stdout.contains("cargo run -- reset"), "{text:?}");
+    assert!(text.stderr.contains("cargo run -- reset"), "{text:?}");
+    let ran = course.run(&["check", "timeout", "gather", "--json"]);
+    assert_eq!(
+        (ran.code, ran.json_lines().len()),
+        (Some(2), 1),
+        "the others are judged all the same: {ran:?}"
+    );
 }
 
 #[test]

@@ -118,7 +118,12 @@ impl Course {
         for name in ["WORKSHOP_ROOT", "NO_COLOR", "CLICOLOR_FORCE", "TERM", "LC_CTYPE", "LANG"] {
             command.env_remove(name);
         }
-        command.env("LC_ALL", "C.UTF-8").env("COURSE_MARK", &self.mark).env("WORKSHOP_BUDGET", self.budget);
+        // Answers are small, and each course builds few of them: what rustc keeps for the next build is not worth it.
+        command
+            .env("CARGO_INCREMENTAL", "0")
+            .env("LC_ALL", "C.UTF-8")
+            .env("COURSE_MARK", &self.mark)
+            .env("WORKSHOP_BUDGET", self.budget);
         command
     }
 

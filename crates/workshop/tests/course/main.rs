@@ -10,3 +10,5 @@ mod grading;
 #[cfg(target_os = "linux")]
 mod processes;
 mod verdicts;
+#[cfg(target_os = "linux")]
+mod watching;
