@@ -3,6 +3,7 @@ use crate::{
     guard,
     process::{Cancel, Ended, Program, closing, lines},
     repository::Repository,
+    seed,
     stop::Stop,
     text,
 };
@@ -95,6 +96,7 @@ pub(crate) fn build(
     cancel: &Cancel,
     step: &mut dyn FnMut(Step),
 ) -> Result<Built, Stop> {
+    seed::sow(&target(repository));
     let first = cargo(repository, staged, answer, cancel, step)?;
     if !(first.fresh && staged.changed) {
         return first.built;

@@ -5,6 +5,7 @@
 //! | `cli` | the commands and their help |
 //! | `course`, `repository`, `readme` | which exercises there are, where they lie, what they ask |
 //! | `answer`, `compile`, `judge` | an answer staged as a package of its own, built, run and judged |
+//! | `seed` | a head start for the first build |
 //! | `guard`, `process` | programs that leave nothing behind, however the workshop itself ends |
 //! | `cache`, `progress` | what is solved follows from the files; the cache only saves time |
 //! | `style`, `text`, `report` | what the terminal can show, wrapping, a verdict as lines |
@@ -31,6 +32,7 @@ mod readme;
 mod report;
 mod repository;
 mod screen;
+mod seed;
 mod state;
 mod stop;
 mod style;
