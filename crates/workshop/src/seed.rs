@@ -1,16 +1,21 @@
 //! A head start for the first build of an answer.
 //!
-//! `cargo run` has just compiled libc, serde_json and others for this very program, with the same settings. Linked into
-//! the answers' own target directory, cargo takes them for its own and compiles the rest. What does not fit is compiled
-//! again: at worst, this helps nobody.
+//! `cargo run` has just compiled libc, serde_json and others for this very program, with the same settings. Copied
+//! into the answers' own target directory, cargo takes them for its own and compiles the rest. What does not fit is
+//! compiled again: at worst, this helps nobody.
 
 use std::{
-    env, fs, io,
+    env,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
 /// What cargo keeps of a compiled dependency.
 const PARTS: [&str; 3] = [".fingerprint", "build", "deps"];
+
+/// More than this is no fresh build of this program, and copying it would cost more than it saves.
+const MOST_BYTES: u64 = 400 << 20;
 
 /// Fills `target` from the directory that this program was built in, unless there is something in it already.
 pub(crate) fn sow(target: &Path) {
@@ -19,10 +24,11 @@ pub(crate) fn sow(target: &Path) {
         return;
     }
     let Some(own) = own_build() else { return };
-    // Linked into a folder of another name first: cut short, it is not mistaken for a whole one.
+    // Copied into a folder of another name first: cut short, it is not mistaken for a whole one.
     let half = target.join("seed.part");
     drop(fs::remove_dir_all(&half));
-    if PARTS.iter().try_for_each(|part| link(&own.join(part), &half.join(part))).is_ok() {
+    let mut room = MOST_BYTES;
+    if PARTS.iter().try_for_each(|part| copy(&own.join(part), &half.join(part), &mut room)).is_ok() {
         drop(fs::rename(&half, &debug));
     }
     drop(fs::remove_dir_all(&half));
@@ -34,17 +40,20 @@ fn own_build() -> Option<PathBuf> {
     (folder.ends_with("debug") && PARTS.iter().all(|part| folder.join(part).is_dir())).then_some(folder)
 }
 
-/// Hard links keep the times that cargo goes by, and cost no space.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies a folder with the times that cargo goes by. No hard links: cargo writes some of these files in place, and
+/// would then write into the learner's own build as well.
+fn copy(from: &Path, to: &Path, room: &mut u64) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        let to = to.join(entry.file_name());
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
-            link(&entry.path(), &to)?;
-        } else {
-            fs::hard_link(entry.path(), &to)?;
+            copy(&from, &to, room)?;
+            continue;
         }
+        let bytes = fs::copy(&from, &to)?;
+        *room = room.checked_sub(bytes).ok_or(io::ErrorKind::FileTooLarge)?;
+        File::options().append(true).open(&to)?.set_modified(entry.metadata()?.modified()?)?;
     }
     Ok(())
 }
@@ -54,16 +63,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_linked_with_all_that_is_in_it() {
+    fn a_folder_is_copied_with_its_times_while_there_is_room() {
         let folder = env::temp_dir().join(format!("workshop-seed-{}", std::process::id()));
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(folder.join("from/inner")).expect("a folder");
-        fs::write(folder.join("from/inner/file"), "content").expect("a file");
-        link(&folder.join("from"), &folder.join("to")).expect("a link");
         let (before, after) = (folder.join("from/inner/file"), folder.join("to/inner/file"));
-        assert_eq!(fs::read_to_string(&after).expect("the link"), "content");
-        let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).expect("a time");
-        assert_eq!(time(&before), time(&after));
+        fs::write(&before, "content").expect("a file");
+        let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        File::options().append(true).open(&before).and_then(|file| file.set_modified(old)).expect("a time");
+        copy(&folder.join("from"), &folder.join("to"), &mut 7).expect("room for seven bytes");
+        assert_eq!(fs::read_to_string(&after).expect("the copy"), "content");
+        assert_eq!(fs::metadata(&after).and_then(|data| data.modified()).expect("a time"), old);
+        assert!(copy(&folder.join("from"), &folder.join("small"), &mut 6).is_err());
         fs::remove_dir_all(&folder).expect("to clean up");
     }
 
