@@ -43,7 +43,7 @@ async fn right() -> Trace {
         Ok::<(), TimedOut>(())
     };
     // ANCHOR_END: right
-    let late = recorder.try_lane("request", request).await.unwrap_err();
+    let late = recorder.try_lane("request", request).await.expect_err("100 ms are not enough");
     assert_eq!((late.limit, late.elapsed), ("request", ms(100)));
     assert_eq!(backend.calls().len(), 2);
     assert_eq!(backend.in_flight(), 0);
