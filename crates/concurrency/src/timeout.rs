@@ -22,7 +22,7 @@ const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 /// It does not stop a task that the future has spawned, a thread of `spawn_blocking`, the server that was asked, or
 /// code that never awaits. Such code can be given the deadline, which is `Copy`, and [`check`](Self::check) it.
 ///
-/// tokio's timers have a grain of one millisecond and are never early: a limit fires up to 1 ms late.
+/// A limit is never early. It is late by up to a millisecond, the grain of tokio's timers, and by what a busy thread adds.
 ///
 /// # Examples
 /// ```
@@ -203,6 +203,7 @@ impl Deadline {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        // ANCHOR: spawned
         self.check()?;
         let deadline = *self;
         // A set of one: unlike a handle, it aborts its task when it is dropped.
@@ -216,6 +217,7 @@ impl Deadline {
             // Nobody else can abort the task: its runtime did.
             _ => panic!("the runtime was shut down while `{}` was waited for", self.limit),
         }
+        // ANCHOR_END: spawned
     }
 
     fn timed_out(&self) -> TimedOut {

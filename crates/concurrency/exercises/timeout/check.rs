@@ -133,8 +133,9 @@ struct Seen {
     returned: Duration,
     /// Every call, also those that were made later.
     calls: Vec<Call>,
-    /// Calls made, and calls in flight, when the answer had returned.
+    /// How many calls had been made when the answer returned.
     made: usize,
+    /// How many were in flight once aborted tasks were gone.
     running: usize,
 }
 
@@ -210,10 +211,10 @@ impl Script {
                 backend = backend.on(*id, *latency, *outcome);
             }
             let loaded = answer(backend.clone(), self.ids.clone(), self.total, self.each).await;
-            let returned = recorder.now();
+            let (returned, made) = (recorder.now(), backend.calls().len());
             // Aborted tasks go when the scheduler next looks at them; give it that chance, but no time.
             tasks_left().await;
-            let (made, running) = (backend.calls().len(), backend.in_flight());
+            let running = backend.in_flight();
             // What runs on in spite of it is seen, and told by its rule rather than as a leak.
             sleep(ms(2000)).await;
             Seen { loaded, returned, calls: backend.calls(), made, running }
@@ -318,8 +319,9 @@ fn stops(answer: Answer<'_>, after: Duration) -> Checked {
         let ids = (1..=6).collect();
         let ended =
             tokio::time::timeout(after, answer(backend.clone(), ids, ms(1000), ms(500))).await.is_ok();
+        let made = backend.calls().len();
         tasks_left().await;
-        let (running, made) = (backend.in_flight(), backend.calls().len());
+        let running = backend.in_flight();
         sleep(ms(2000)).await;
         (ended, running, backend.calls().len() - made)
     })?;
