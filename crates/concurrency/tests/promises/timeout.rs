@@ -283,6 +283,24 @@ fn a_panic_of_the_work_goes_on_in_the_caller() {
 }
 
 #[test]
+fn a_runtime_that_is_shut_down_meanwhile_is_not_taken_for_a_timeout() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    let (tell, told) = mpsc::channel();
+    let caller = std::thread::spawn(move || {
+        handle.block_on(async {
+            tell.send(()).unwrap();
+            Deadline::after("request", ms(60_000)).run_spawned(pending::<()>()).await
+        })
+    });
+    told.recv().unwrap();
+    runtime.shutdown_background();
+    let payload = caller.join().unwrap_err();
+    let message = payload.downcast_ref::<String>().expect("a message");
+    assert_eq!(message, "the runtime was shut down while `request` was waited for");
+}
+
+#[test]
 fn dropped_at_any_await_it_leaves_no_task_and_no_call_behind() {
     for latency in [30, 300] {
         let gone = async |backend: Backend| match (backend.in_flight(), backend.calls()) {
