@@ -10,3 +10,4 @@
 )]
 
 mod gather;
+mod timeout;

@@ -1,3 +1,4 @@
 //! What each pattern promises, a promise a test. One binary for all: linking is what costs the time.
 
 mod gather;
+mod timeout;
