@@ -3,15 +3,19 @@
 //! | pattern | for | when one fails | what comes back |
 //! |---|---|---|---|
 //! | [`mod@gather`] | many of the same, each on its own | the others go on | one [`Settled`] an item, in input order |
+//! | [`mod@task_group`] | parts of one whole, pointless without each other | the others are aborted, and waited for | the body's value; each child's through its [`Child`] |
 //! | [`mod@timeout`] | an answer that is of no use after a moment | its error comes back as it is | the value, or [`TimedOut`]: whose limit fired |
 //!
-//! Each pattern is one file that can be read, or copied, on its own; [`Settled`] and [`Panic`] are what they share.
+//! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`] and [`Panic`]
+//! are what they share.
 
 mod settled;
 
 pub mod gather;
+pub mod task_group;
 pub mod timeout;
 
 pub use gather::{gather, gather_until};
 pub use settled::{Panic, Settled};
+pub use task_group::{Child, GroupClosed, GroupError, Stopped, TaskGroup, task_group};
 pub use timeout::{Deadline, TimedOut};
