@@ -10,4 +10,5 @@
 )]
 
 mod gather;
+mod task_group;
 mod timeout;
