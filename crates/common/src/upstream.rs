@@ -5,7 +5,9 @@
 
 use std::{
     collections::HashMap,
-    fmt, io,
+    fmt,
+    future::pending,
+    io,
     net::Ipv4Addr,
     sync::{
         Arc,
@@ -16,6 +18,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
     time::sleep,
 };
@@ -99,6 +102,7 @@ struct Shared {
     requests: AtomicUsize,
     in_flight: AtomicUsize,
     peak: AtomicUsize,
+    abandoned: watch::Sender<usize>,
 }
 
 impl Upstream {
@@ -118,6 +122,7 @@ impl Upstream {
             requests: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
+            abandoned: watch::Sender::new(0),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, shared.clone()));
@@ -146,6 +151,16 @@ impl Upstream {
     #[must_use]
     pub fn peak(&self) -> usize {
         self.shared.peak.load(Relaxed)
+    }
+
+    /// Waits until `count` requests were abandoned: their clients closed the connection before the answer's first byte,
+    /// as a client does whose future is dropped.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only looks.
+    pub async fn abandoned(&self, count: usize) {
+        // The sender lives as long as `self`, so there is no error.
+        drop(self.shared.abandoned.subscribe().wait_for(|so_far| *so_far >= count).await);
     }
 }
 
@@ -182,7 +197,14 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         let working = Working::enter(shared);
         let missing = Response::new(404, r#"{"error":"no such path"}"#);
         let response = shared.routes.get(&path).unwrap_or(&missing);
-        sleep(response.delay).await;
+        tokio::select! {
+            biased;
+            () = sleep(response.delay) => {}
+            () = hung_up(&mut stream) => {
+                shared.abandoned.send_modify(|count| *count += 1);
+                return Ok(());
+            }
+        }
         let body = response.body.as_bytes();
         let head = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -237,6 +259,14 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<St
     let mut body = stream.take(body_length);
     tokio::io::copy(&mut body, &mut tokio::io::sink()).await?;
     Ok(Some(path))
+}
+
+/// Ends when the client has closed its side. One that sends the next request ahead of the answer has not.
+async fn hung_up(stream: &mut BufReader<TcpStream>) {
+    match stream.fill_buf().await {
+        Ok([]) | Err(_) => {}
+        Ok(_) => pending().await,
+    }
 }
 
 const fn reason(status: u16) -> &'static str {

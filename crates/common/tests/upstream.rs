@@ -77,6 +77,27 @@ fn a_delay_is_waited_for_and_costs_no_other_connection_its_time() {
 }
 
 #[test]
+fn a_client_that_leaves_before_its_answer_is_noticed_and_one_that_gets_it_is_not() {
+    run(async {
+        let slow = Response::new(200, "slow").after(Duration::from_secs(600));
+        let upstream = Upstream::start([("/slow", slow), ("/a", Response::new(200, "A"))]).await.unwrap();
+        let (mut patient, mut other) = (connect(&upstream).await, connect(&upstream).await);
+        request(&mut patient, "/a").await.unwrap();
+        drop(patient);
+        other.get_mut().write_all(b"GET /slow HTTP/1.1\r\n\r\n").await.unwrap();
+        while upstream.requests() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let mut abandoned = Box::pin(upstream.abandoned(1));
+        assert!(abandoned.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(other);
+        abandoned.await;
+        let first = request(&mut connect(&upstream).await, "/a").await.unwrap();
+        assert_eq!(first.1, "A", "it serves others as before");
+    });
+}
+
+#[test]
 fn a_reset_is_an_error_and_a_truncated_body_ends_early() {
     run(async {
         let upstream = Upstream::start([

@@ -1,13 +1,11 @@
 //! What can go wrong in a group.
 
-use std::fmt;
+use std::{error::Error, fmt, iter::once};
 
 /// Why a group gave no value.
-#[derive(Debug, thiserror::Error)]
-#[error("{} failed in a group, {cancelled} cancelled", .rest.len() + 1)]
+#[derive(Debug)]
 pub struct GroupError<E> {
-    /// What failed first, and stopped the others.
-    #[source]
+    /// What failed first, and stopped the others. Its error is the [`source`](Error::source).
     pub first: Failure<E>,
     /// What failed before it could be stopped, in order of time.
     pub rest: Vec<Failure<E>>,
@@ -18,7 +16,25 @@ pub struct GroupError<E> {
 impl<E> GroupError<E> {
     /// Every failure, in order of time.
     pub fn failures(&self) -> impl Iterator<Item = &Failure<E>> {
-        std::iter::once(&self.first).chain(&self.rest)
+        once(&self.first).chain(&self.rest)
+    }
+}
+
+impl<E> fmt::Display for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed", self.first.origin)?;
+        for (count, what) in [(self.rest.len(), "more failed"), (self.cancelled, "cancelled")] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<E: Error + 'static> Error for GroupError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.first.error)
     }
 }
 
