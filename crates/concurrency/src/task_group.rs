@@ -140,6 +140,7 @@ where
     let shared = Arc::new(Shared::new(cancel, grace));
     let group = TaskGroup { shared: Arc::downgrade(&shared), cancelled };
     let (stop, overdue) = (group.cancelled(), group.cancelled());
+    // ANCHOR: body
     let running = AssertUnwindSafe(async move {
         tokio::select! {
             // A body that waits for a child that failed is not to run into that: it is stopped instead.
@@ -170,6 +171,7 @@ where
     }
     shared.all_gone().await;
     shared.outcome(value)
+    // ANCHOR_END: body
 }
 
 /// Runs `work` on every item at once, and gives the values in the order of the items: a group without a body.

@@ -118,14 +118,8 @@ fn run_calmly(
 }
 
 fn gives_all_in_order(answer: Answer<'_>, ids: &[u32], seed: u64) -> Checked {
-    let name = match ids.len() {
-        0 => String::from("no ids"),
-        1 => String::from("1 id"),
-        n @ ..9 => format!("{n} ids, {ids:?}"),
-        n => format!("{n} ids"),
-    };
     let drawn = latencies(seed, ids.len());
-    let (case, replies) = run_calmly(name, answer, ids, |mut backend| {
+    let (case, replies) = run_calmly(given(ids), answer, ids, |mut backend| {
         for (id, latency) in ids.iter().zip(&drawn) {
             backend = backend.on(*id, *latency, Outcome::Reply);
         }
@@ -182,7 +176,7 @@ fn ends_with_the_first_failure(answer: Answer<'_>, count: u32, failing: usize, s
         drawn.swap(second, failing);
     }
     let id = ids[failing];
-    let name = format!("{count} ids, number {} fails after {}", failing + 1, time(when));
+    let name = format!("{}: id {id}, number {}, fails after {}", given(&ids), failing + 1, time(when));
     let (case, replies) = run_calmly(name, answer, &ids, |mut backend| {
         for (id, latency) in ids.iter().zip(&drawn) {
             backend = backend.on(*id, *latency, Outcome::Reply);
@@ -225,7 +219,7 @@ fn resumes_the_panic(answer: Answer<'_>, count: u32, panicking: usize, seed: u64
     let ids = shuffled(seed, count);
     let (id, when) = (ids[panicking], Duration::from_millis(20));
     let message = format!("item {id} is cursed");
-    let name = format!("{count} ids, number {} panics after 20 ms", panicking + 1);
+    let name = format!("{}: id {id}, number {}, panics after 20 ms", given(&ids), panicking + 1);
     let case = run(name, answer, &ids, |backend| {
         backend.latency(Duration::from_millis(50)).on(id, when, Outcome::Panic)
     })?;
@@ -270,6 +264,15 @@ fn stops(answer: Answer<'_>, after: Duration) -> Checked {
     )
 }
 
+/// What an answer was given, in words.
+fn given(ids: &[u32]) -> String {
+    match ids.len() {
+        0 => String::from("no ids"),
+        1..10 => format!("ids {ids:?}"),
+        n => format!("{n} ids"),
+    }
+}
+
 fn fails_fast(case: &Case<Seen>, when: Duration) -> Checked {
     let at = case.value.at;
     case.rule(
@@ -285,8 +288,8 @@ fn waits(case: &Case<Seen>) -> Checked {
     case.rule(
         "waits",
         in_flight == 0 && tasks == 0,
-        "when the answer ends, no call is in flight and no task is alive",
-        format!("{in_flight} in flight and {tasks} alive when the caller went on"),
+        "nothing of the answer's at work: an aborted task has gone only when it has been awaited",
+        format!("{in_flight} calls in flight and {tasks} tasks alive when the caller went on"),
     )
 }
 

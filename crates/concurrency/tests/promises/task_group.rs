@@ -558,6 +558,7 @@ fn a_child_that_was_aborted_alone_has_not_failed_and_its_handle_says_so() {
         .await
         .unwrap_err();
         assert_eq!(failed.cancelled, 1, "one was cancelled for the failure, the other was not");
+        assert_eq!(failed.first.origin, Origin::Child(2), "numbers are not given twice");
     });
 }
 
