@@ -3,12 +3,14 @@
 //! | pattern | for | when one fails | what comes back |
 //! |---|---|---|---|
 //! | [`mod@gather`] | many of the same, each on its own | the others go on | one [`Settled`] an item, in input order |
+//! | [`bounded`] | the same, from a source without end or for a slow reader | the others go on | a stream of [`Settled`] |
 //! | [`mod@timeout`] | an answer that is of no use after a moment | its error comes back as it is | the value, or [`TimedOut`]: whose limit fired |
 //!
 //! Each pattern is one file that can be read, or copied, on its own; [`Settled`] and [`Panic`] are what they share.
 
 mod settled;
 
+pub mod bounded;
 pub mod gather;
 pub mod timeout;
 

@@ -1,4 +1,5 @@
 //! What each pattern promises, a promise a test. One binary for all: linking is what costs the time.
 
+mod bounded;
 mod gather;
 mod timeout;
