@@ -220,7 +220,7 @@ fn a_source_that_has_nothing_yet_holds_up_nothing_that_runs() {
     for order in BOTH {
         paused(async {
             let recorder = Recorder::new("");
-            let backend = Backend::new(&recorder);
+            let backend = Backend::new(&recorder).on(0, ms(130), Outcome::Reply);
             // 0 and 1 at once, 2 at 100 ms, the end at 150 ms.
             let source = stream::iter([(0, 0), (0, 1), (100, 2), (50, 3)])
                 .then(async |(wait, id)| {
@@ -233,7 +233,13 @@ fn a_source_that_has_nothing_yet_holds_up_nothing_that_runs() {
             while let Some((position, _)) = replies.next().await {
                 read.push((position, recorder.now().as_millis()));
             }
-            assert_eq!(read, [(0, 10), (1, 10), (2, 110)]);
+            let in_time: [(usize, u128); 3] = match order {
+                Order::Input => [(0, 130), (1, 130), (2, 130)],
+                Order::Completion => [(1, 10), (2, 110), (0, 130)],
+            };
+            assert_eq!(read, in_time);
+            let started: Vec<_> = backend.calls().iter().map(|call| call.started.as_millis()).collect();
+            assert_eq!(started, [0, 0, 100], "item 2 does not wait for the slow one either");
             assert_eq!(recorder.now(), ms(150));
         });
     }

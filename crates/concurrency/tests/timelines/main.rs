@@ -1,12 +1,14 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
+mod bounded;
 mod gather;
 mod timeout;
 
 use std::path::Path;
 use testing::goldens::{self, Record};
 
-const TIMELINES: [(&str, Record); 2] = [("gather", gather::record), ("timeout", timeout::record)];
+const TIMELINES: [(&str, Record); 3] =
+    [("bounded", bounded::record), ("gather", gather::record), ("timeout", timeout::record)];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {
