@@ -169,6 +169,7 @@ where
 {
     type Item = Q::Item;
 
+    // ANCHOR: poll
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Q::Item>> {
         let this = self.project();
         let (mut starts, started, out) = (this.starts, this.started, this.out);
@@ -195,6 +196,7 @@ where
             None => Poll::Pending,
         }
     }
+    // ANCHOR_END: poll
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let (least, most) = self.starts.size_hint();

@@ -15,6 +15,7 @@ mod wrong {
     pub(super) mod one_too_many;
     pub(super) mod permit_dropped_at_once;
     pub(super) mod permit_inside_the_task;
+    pub(super) mod permit_left_behind;
     pub(super) mod plain_buffered;
     pub(super) mod starts_at_once;
     pub(super) mod takes_all_ids;
@@ -35,6 +36,7 @@ testing::prove_exercise!(bounded, wrong: [
     one_too_many,
     permit_dropped_at_once,
     permit_inside_the_task,
+    permit_left_behind,
     plain_buffered,
     starts_at_once,
     takes_all_ids,

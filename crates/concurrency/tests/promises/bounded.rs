@@ -22,7 +22,11 @@ use testing::{
     every_await, latencies, simulate,
     simulation::{End, tasks_left},
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -409,7 +413,7 @@ fn it_can_be_read_in_a_task_and_runs_on_several_threads() {
             bounded::in_input_order(stream::iter(0..2000), limit(4), work(alive.clone(), peak.clone()));
         let completed =
             bounded::as_completed(stream::iter(0..2000), limit(4), work(alive.clone(), peak.clone()));
-        let mut tasks = tokio::task::JoinSet::new();
+        let mut tasks = JoinSet::new();
         tasks.spawn(in_order.enumerate().all(move |(place, settled)| ready(right(place, &settled))));
         tasks.spawn(completed.all(move |(place, settled)| ready(right(place, &settled))));
         while let Some(joined) = tasks.join_next().await {
@@ -417,4 +421,65 @@ fn it_can_be_read_in_a_task_and_runs_on_several_threads() {
         }
         assert!(peak.load(Relaxed) <= 2 * 4, "two streams, each with its own limit");
     });
+}
+
+/// Fifty calls behind three permits: how many were in flight at once, and how many tasks.
+fn with_permits(run: impl AsyncFnOnce(Backend, Arc<Semaphore>, &mut JoinSet<()>)) -> (usize, usize) {
+    paused(async {
+        let backend = Backend::new(&Recorder::new(""));
+        let mut tasks = JoinSet::new();
+        run(backend.clone(), Arc::new(Semaphore::new(3)), &mut tasks).await;
+        tasks.join_all().await;
+        assert_eq!(backend.calls().len(), 50);
+        (backend.peak(), backend.peak_tasks())
+    })
+}
+
+#[test]
+fn a_permit_bounds_tasks_too_only_if_taken_before_the_spawn_and_moved_into_the_task() {
+    let right = with_permits(async |backend, permits, tasks| {
+        // ANCHOR: permit
+        for id in 0..50 {
+            let permit = permits.clone().acquire_owned().await;
+            let call = backend.fetch(id);
+            tasks.spawn(async move {
+                drop(call.await);
+                drop(permit);
+            });
+        }
+        // ANCHOR_END: permit
+    });
+    assert_eq!(right, (3, 3));
+
+    let inside_the_task = with_permits(async |backend, permits, tasks| {
+        for id in 0..50 {
+            let (permits, call) = (permits.clone(), backend.fetch(id));
+            tasks.spawn(async move {
+                let _permit = permits.acquire().await;
+                drop(call.await);
+            });
+        }
+    });
+    assert_eq!(inside_the_task, (3, 50));
+
+    let not_moved = with_permits(async |backend, permits, tasks| {
+        for id in 0..50 {
+            let _permit = permits.acquire().await;
+            let call = backend.fetch(id);
+            tasks.spawn(async move { drop(call.await) });
+        }
+    });
+    assert_eq!(not_moved, (50, 50));
+
+    #[expect(let_underscore_drop, reason = "it is the mistake that this is about")]
+    let not_bound = with_permits(async |backend, permits, tasks| {
+        for id in 0..50 {
+            let (permits, call) = (permits.clone(), backend.fetch(id));
+            tasks.spawn(async move {
+                let _ = permits.acquire().await;
+                drop(call.await);
+            });
+        }
+    });
+    assert_eq!(not_bound, (50, 50));
 }

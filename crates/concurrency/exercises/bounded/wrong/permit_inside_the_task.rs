@@ -20,13 +20,17 @@ pub fn bounded(
                 let (permits, call) = (permits.clone(), backend.fetch(id));
                 let mut task = JoinSet::new();
                 task.spawn(async move {
-                    let _permit = permits.acquire().await;
-                    call.await
+                    let permit = permits.acquire_owned().await;
+                    (call.await, permit)
                 });
                 task
             })
             .collect();
-        stream::iter(calls).then(async |mut task| task.join_next().await.unwrap().unwrap())
+        stream::iter(calls).then(async |mut task| {
+            // The permit goes back when the reply is read: this much is right.
+            let (reply, _permit) = task.join_next().await.unwrap().unwrap();
+            reply
+        })
     })
     .flatten()
 }
