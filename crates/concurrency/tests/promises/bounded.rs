@@ -135,6 +135,29 @@ fn a_place_that_is_read_free_is_filled_at_once_however_long_the_reader_then_take
     }
 }
 
+/// What the refill is for: an adapter that fills its places when polled has none to fill while its reader works.
+#[test]
+fn with_a_limit_of_one_the_next_is_fetched_while_the_reader_works_and_buffered_fetches_nothing() {
+    let last_start = |own: bool| {
+        paused(async move {
+            let backend = Backend::new(&Recorder::new(""));
+            let replies = if own {
+                fetched(Order::Input, stream::iter(0..3), 1, &backend).map(|_| ()).left_stream()
+            } else {
+                let backend = backend.clone();
+                let spawned = move |id| JoinSet::from_iter([backend.fetch(id)]).join_all();
+                stream::iter(0..3).map(spawned).buffered(1).map(|_| ()).right_stream()
+            };
+            let mut replies = pin!(replies);
+            while replies.next().await.is_some() {
+                sleep(ms(30)).await;
+            }
+            backend.calls()[2].started
+        })
+    };
+    assert_eq!((last_start(true), last_start(false)), (ms(40), ms(80)));
+}
+
 #[test]
 fn as_completed_does_not_wait_for_the_slow_and_in_input_order_does() {
     paused(async {
