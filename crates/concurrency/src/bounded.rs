@@ -38,8 +38,8 @@ use tokio::task::JoinHandle;
 /// None of its own: an error, a panic, or a cancellation is the outcome of its item.
 ///
 /// # Panics
-/// When polled, if the source panics, or outside a tokio runtime. A panic of `work`, before or after its first await,
-/// is the outcome of its item.
+/// When polled, if the source panics (an outcome that was about to be given is then lost), or outside a tokio runtime. A
+/// panic of `work`, before or after its first await, is the outcome of its item.
 ///
 /// # Cancel safety
 /// `next()` is cancel safe: what it would have given, the following one gives. When the stream itself is dropped,
