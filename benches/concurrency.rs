@@ -2,7 +2,7 @@
 //!
 //! Run with: `cargo bench -p benches --bench concurrency`
 
-use concurrency::gather;
+use concurrency::{bounded, gather};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::{StreamExt as _, stream};
 use std::{hint::black_box, num::NonZeroUsize};
@@ -67,5 +67,27 @@ fn gathering(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, gathering);
+/// What tasks cost a stream, for work that needs none.
+fn streaming(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("bounded");
+    group.throughput(Throughput::Elements(ITEMS));
+    for (threads, runtime) in runtimes() {
+        group.bench_function(BenchmarkId::new("in_input_order", threads), |bench| {
+            bench.iter(|| {
+                runtime.block_on(bounded::in_input_order(stream::iter(0..ITEMS), LIMIT, call).count())
+            });
+        });
+        group.bench_function(BenchmarkId::new("as_completed", threads), |bench| {
+            bench.iter(|| {
+                runtime.block_on(bounded::as_completed(stream::iter(0..ITEMS), LIMIT, call).count())
+            });
+        });
+        group.bench_function(BenchmarkId::new("buffered", threads), |bench| {
+            bench.iter(|| runtime.block_on(stream::iter(0..ITEMS).map(call).buffered(LIMIT.get()).count()));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, gathering, streaming);
 criterion_main!(benches);

@@ -7,7 +7,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{runtime::Handle, sync::Notify, time::sleep};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore},
+    time::sleep,
+};
 
 /// A service that answers `fetch(id)` as its script says, and keeps a ledger of every call.
 ///
@@ -41,6 +45,7 @@ struct Shared {
     meeting: Mutex<Meeting>,
     /// Rung when a meeting has come together.
     met: Notify,
+    places: Mutex<Option<Arc<Semaphore>>>,
     ledger: Mutex<Ledger>,
 }
 
@@ -157,6 +162,7 @@ impl Backend {
             default_latency: Mutex::new(Duration::from_millis(10)),
             meeting: Mutex::default(),
             met: Notify::new(),
+            places: Mutex::new(None),
             ledger: Mutex::default(),
         };
         Self { shared: Arc::new(shared), recorder: recorder.clone() }
@@ -181,6 +187,14 @@ impl Backend {
     #[must_use = "the meeting is set in place; bind or chain what is returned"]
     pub fn meeting_of(self, n: usize) -> Self {
         lock(&self.shared.meeting).of = Some(n);
+        self
+    }
+
+    /// From now on, `n` calls are served at a time, in the order in which they came, and the others wait: a connection
+    /// pool. Who is given a place keeps it until its call ends, also if nobody polls the call any more.
+    #[must_use = "the places are set in place; bind or chain what is returned"]
+    pub fn places(self, n: usize) -> Self {
+        *lock(&self.shared.places) = Some(Arc::new(Semaphore::new(n)));
         self
     }
 
@@ -271,6 +285,11 @@ impl Backend {
             lock(&self.shared.script).get(&id).copied().unwrap_or((default, Outcome::Reply));
         let mut entry = Entry::new(&self, id);
         self.meet().await;
+        let places = lock(&self.shared.places).clone();
+        let _place = match &places {
+            Some(places) => places.acquire().await.ok(),
+            None => None,
+        };
         if outcome == Outcome::Hang {
             std::future::pending::<()>().await;
         }

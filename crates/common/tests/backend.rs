@@ -131,3 +131,21 @@ fn a_call_that_is_dropped_at_any_await_is_closed_in_the_ledger() {
     );
     assert!(awaits.unwrap() >= 1);
 }
+
+#[test]
+fn places_are_given_in_order_and_kept_by_who_is_not_polled() {
+    paused(async {
+        let recorder = Recorder::new("");
+        let backend = Backend::new(&recorder).places(1);
+        let mut first = Box::pin(backend.fetch(1));
+        let mut second = Box::pin(backend.fetch(2));
+        assert!((&mut first).now_or_never().is_none());
+        assert!((&mut second).now_or_never().is_none());
+        assert!(first.await.is_ok());
+        // The place is the second's now, which is not polled.
+        assert!(timeout(ms(500), backend.fetch(3)).await.is_err());
+        drop(second);
+        assert!(backend.fetch(4).await.is_ok());
+        assert_eq!(recorder.now(), ms(10 + 500 + 10));
+    });
+}

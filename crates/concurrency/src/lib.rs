@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | [`mod@gather`] | many of the same, each on its own | the others go on | one [`Settled`] an item, in input order |
 //! | [`mod@task_group`] | parts of one whole, pointless without each other | the others are aborted, and waited for | the body's value; each child's through its [`Child`] |
+//! | [`bounded`] | the same, from a source without end or for a slow reader | the others go on | a stream of [`Settled`] |
 //! | [`mod@timeout`] | an answer that is of no use after a moment | its error comes back as it is | the value, or [`TimedOut`]: whose limit fired |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`] and [`Panic`]
@@ -11,6 +12,7 @@
 
 mod settled;
 
+pub mod bounded;
 pub mod gather;
 pub mod task_group;
 pub mod timeout;

@@ -1,5 +1,6 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
+mod bounded;
 mod gather;
 mod task_group;
 mod timeout;
@@ -7,8 +8,12 @@ mod timeout;
 use std::path::Path;
 use testing::goldens::{self, Record};
 
-const TIMELINES: [(&str, Record); 3] =
-    [("gather", gather::record), ("task_group", task_group::record), ("timeout", timeout::record)];
+const TIMELINES: [(&str, Record); 4] = [
+    ("bounded", bounded::record),
+    ("gather", gather::record),
+    ("task_group", task_group::record),
+    ("timeout", timeout::record),
+];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {

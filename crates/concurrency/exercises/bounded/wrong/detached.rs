@@ -1,0 +1,19 @@
+//! Breaks `stops`: a `JoinHandle` that is dropped lets its task run on.
+
+use common::{
+    Backend,
+    backend::{FetchError, Reply},
+};
+use futures_util::{Stream, StreamExt as _, stream};
+use std::num::NonZeroUsize;
+
+pub fn bounded(
+    backend: Backend,
+    ids: Box<dyn Iterator<Item = u32> + Send>,
+    limit: NonZeroUsize,
+) -> impl Stream<Item = Result<Reply, FetchError>> + Send {
+    stream::iter(ids)
+        .map(move |id| tokio::spawn(backend.fetch(id)))
+        .buffered(limit.get())
+        .map(|joined| joined.unwrap())
+}

@@ -1,0 +1,27 @@
+//! Breaks `errors`: as `?` in a generator does: what comes after the error is never given.
+
+use common::{
+    Backend,
+    backend::{FetchError, Reply},
+};
+use futures_util::{Stream, StreamExt as _, stream};
+use std::num::NonZeroUsize;
+use tokio::task::JoinSet;
+
+pub fn bounded(
+    backend: Backend,
+    ids: Box<dyn Iterator<Item = u32> + Send>,
+    limit: NonZeroUsize,
+) -> impl Stream<Item = Result<Reply, FetchError>> + Send {
+    stream::iter(ids)
+        .map(move |id| {
+            let mut call = JoinSet::new();
+            call.spawn(backend.fetch(id));
+            async move { call.join_next().await.unwrap().unwrap() }
+        })
+        .buffered(limit.get())
+        .scan(false, |failed, reply| {
+            let over = std::mem::replace(failed, reply.is_err());
+            std::future::ready((!over).then_some(reply))
+        })
+}

@@ -1,0 +1,24 @@
+//! Breaks `lazy`: collects the ids first, and an endless list has no end to wait for.
+
+use common::{
+    Backend,
+    backend::{FetchError, Reply},
+};
+use futures_util::{Stream, StreamExt as _, stream};
+use std::num::NonZeroUsize;
+use tokio::task::JoinSet;
+
+pub fn bounded(
+    backend: Backend,
+    ids: Box<dyn Iterator<Item = u32> + Send>,
+    limit: NonZeroUsize,
+) -> impl Stream<Item = Result<Reply, FetchError>> + Send {
+    stream::once(async move { stream::iter(ids.collect::<Vec<_>>()) })
+        .flatten()
+        .map(move |id| {
+            let mut call = JoinSet::new();
+            call.spawn(backend.fetch(id));
+            async move { call.join_next().await.unwrap().unwrap() }
+        })
+        .buffered(limit.get())
+}
