@@ -102,9 +102,8 @@ fn without_cancel_safety(source: &str) -> Vec<String> {
             .join(" ");
         let signature = signature.split('{').next().unwrap_or_default();
         let returns = signature.split("->").last().unwrap_or_default();
-        let is_async = rest.starts_with("async fn ")
-            || returns.contains("impl Future")
-            || returns.contains("impl Stream");
+        let is_async =
+            rest.starts_with("async fn ") || returns.contains("impl Future") || returns.contains("Stream<");
         let documented = lines[..at]
             .iter()
             .rev()
