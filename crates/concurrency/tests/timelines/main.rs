@@ -8,7 +8,7 @@ mod timeout;
 use std::path::Path;
 use testing::goldens::{self, Record};
 
-const TIMELINES: [(&str, Record); 4] = [
+const TIMELINES: &[(&str, Record)] = &[
     ("bounded", bounded::record),
     ("gather", gather::record),
     ("task_group", task_group::record),
@@ -19,14 +19,14 @@ const TIMELINES: [(&str, Record); 4] = [
 fn what_is_on_file_is_what_a_run_gives() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/timelines");
     for (name, record) in TIMELINES {
-        goldens::assert_on_file(&folder, name, record);
+        goldens::assert_on_file(&folder, name, *record);
     }
 }
 
 #[test]
 fn two_hundred_runs_give_the_same() {
     for (name, record) in TIMELINES {
-        goldens::assert_same_over_runs(name, record);
+        goldens::assert_same_over_runs(name, *record);
     }
 }
 
