@@ -44,6 +44,7 @@ pub struct Case<T> {
     pub elapsed: Duration,
     name: String,
     trace: Trace,
+    panics: Vec<Panic>,
 }
 
 impl<T> Case<T> {
@@ -89,7 +90,7 @@ impl<T> Case<T> {
             return Err(verdict);
         }
         match end {
-            End::Returned(value) if leaked == 0 => Ok(Self { value, elapsed, name, trace }),
+            End::Returned(value) if leaked == 0 => Ok(Self { value, elapsed, name, trace, panics }),
             End::Returned(_) => Err(verdict(
                 Kind::Leak,
                 Some("no-leak"),
@@ -97,13 +98,8 @@ impl<T> Case<T> {
                 format!("{leaked} {} still alive", if leaked == 1 { "task is" } else { "tasks are" }),
             )),
             End::Panicked(message) => {
-                let place = panics.last().map(|panic| format!(" at {}", panic.place)).unwrap_or_default();
-                Err(verdict(
-                    Kind::Panic,
-                    Some("no-panic"),
-                    "the answer gives a value, whatever the services do",
-                    format!("a panic{place}: {message}"),
-                ))
+                let seen = panicked(&message, &panics);
+                Err(verdict(Kind::Panic, Some("no-panic"), "the answer itself does not panic", seen))
             }
             End::Deadlock => Err(verdict(
                 Kind::Deadlock,
@@ -121,6 +117,19 @@ impl<T> Case<T> {
                 ),
             )),
         }
+    }
+
+    /// The verdict on a panic of the answer that the check has caught itself.
+    #[must_use]
+    pub fn panic(&self, message: &str) -> Box<Verdict> {
+        let finding = Finding {
+            rule: Some(String::from("no-panic")),
+            case: self.name.clone(),
+            expected: String::from("the answer itself does not panic"),
+            seen: panicked(message, &self.panics),
+            trace: Some(self.trace.clone()),
+        };
+        Box::new(Verdict::found(Kind::Panic, finding))
     }
 
     /// Holds the run against a rule; `expected` and `seen` complete "expected: ..., seen: ...".
@@ -175,6 +184,16 @@ pub fn breaks<'a>(
         }
         verdict
     }
+}
+
+fn panicked(message: &str, panics: &[Panic]) -> String {
+    let place = panics.iter().rev().find(|panic| panic.message == message);
+    let place = place.map(|panic| format!(" at {}", panic.place)).unwrap_or_default();
+    let mut seen = format!("a panic{place}: {message}");
+    if message.contains("JoinError::Cancelled") {
+        seen.push_str(" (a task that was aborted is joined as an `Err` whose `is_cancelled()` is true)");
+    }
+    seen
 }
 
 fn waiting(trace: &Trace) -> String {

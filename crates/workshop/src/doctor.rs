@@ -56,15 +56,14 @@ pub(crate) fn run(repository: &Repository) -> Result<bool, Stop> {
     Ok(well)
 }
 
-const TOOLS: [(&str, &str, &str); 5] = [
+const TOOLS: [(&str, &str, &str); 4] = [
     ("git", "updates the course", "https://git-scm.com"),
-    ("python3", "runs the Python side of the benchmarks", "https://www.python.org"),
+    ("python3", "runs the Python programs of the book", "https://www.python.org"),
     (
         "mdbook",
         "builds the book another way than `cargo run -p workshop --features book -- book`",
         "`cargo install mdbook`",
     ),
-    ("postgres", "runs the database tests on PostgreSQL, too", "install your system's package postgresql"),
     ("chromium", "looks at the book's pages in its tests", "install your system's package chromium"),
 ];
 

@@ -1,5 +1,5 @@
-//! Fetch every id, in order, never more than `limit` ahead of the reader, and go on while the reader is busy. The rules
-//! stand in README.md.
+//! Fetch every id, in order, never more than `limit` ahead of the reader, and go on while the reader is busy. Task
+//! and rules: `cargo run`, or README.md.
 
 use common::{
     Backend,

@@ -1,4 +1,4 @@
-//! Ask the backend for every id, `limit` at a time, and say of each how it ended. The rules stand in README.md.
+//! Ask the backend for every id, `limit` at a time, and say of each how it ended. Task and rules: `cargo run`, or README.md.
 
 use common::{
     Backend,

@@ -8,10 +8,7 @@ use common::{
     verdict::Kind,
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
-use std::{
-    panic::{AssertUnwindSafe, resume_unwind},
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, time::Duration};
 use testing::{
     Case, Checked,
     case::{breaks, verdict},
@@ -110,10 +107,7 @@ fn run_calmly(
     let mut case = run(name, answer, ids, script)?;
     match std::mem::replace(&mut case.value.ended, Ok(Ok(Vec::new()))) {
         Ok(replies) => Ok((case, replies)),
-        // Once more, in a case that does nothing else: it turns a panic into a verdict.
-        Err(payload) => {
-            Err(Case::run("", async |_| resume_unwind(payload)).map(|_: Case<()>| ()).unwrap_err())
-        }
+        Err(payload) => Err(case.panic(panic_message(&*payload))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ask the backend for every id at once; all replies, or every error. The rules stand in README.md.
+//! Ask the backend for every id at once; all replies, or every error. Task and rules: `cargo run`, or README.md.
 
 use common::{
     Backend,

@@ -1,4 +1,4 @@
-//! Ask for every id, one after the other, under two limits, and say whose it was. The rules stand in README.md.
+//! Ask for every id, one after the other, under two limits, and say whose it was. Task and rules: `cargo run`, or README.md.
 
 use super::check::LoadError;
 use common::{Backend, backend::Reply};
