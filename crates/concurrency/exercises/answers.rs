@@ -9,6 +9,9 @@
     reason = "answers are public in the file that a learner writes, and wrong ones do what one should not"
 )]
 
+// As in each exercise's main.rs: an answer may call it by the name of the facade.
+extern crate futures_util as futures;
+
 mod bounded;
 mod gather;
 mod task_group;
