@@ -1,6 +1,7 @@
 //! The checks are checked: each stub is still to do, each solution passes, each wrong answer breaks its rule.
 #![allow(
     unreachable_pub,
+    unused_extern_crates,
     clippy::disallowed_methods,
     clippy::let_underscore_future,
     clippy::unwrap_used,

@@ -1,5 +1,10 @@
 //! The verdict on `exercise.rs`: `cargo test -p concurrency --test gather`, or `cargo run -- check gather`.
-#![allow(unreachable_pub, clippy::todo, reason = "the answer is public in the file that a learner writes")]
+#![allow(
+    unreachable_pub,
+    unused_extern_crates,
+    clippy::todo,
+    reason = "the answer is public in the file that a learner writes"
+)]
 
 // An answer may call it by the name of the facade, of which it is the larger part.
 extern crate futures_util as futures;
