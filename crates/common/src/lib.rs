@@ -6,7 +6,7 @@
 //! | [`draw`] | a [`Trace`] as terminal text, SVG or words |
 //! | [`verdict`] | what came of checking an answer |
 //! | `clock` | the paused clock, and processor time that passes on it |
-//! | `recorder` | [`Recorder`](recorder::Recorder): wrap a future with a name, and it writes the trace |
+//! | `recorder` | `Recorder`: wrap a future with a name, and it writes the trace |
 //! | `backend` | an in-memory service with scripted latencies and failures |
 //! | `upstream` | a loopback HTTP server with scripted delays, statuses and faults |
 //!

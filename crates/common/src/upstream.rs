@@ -175,8 +175,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A client that was gone before it was accepted is no reason to stop serving others.
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    // A client that was gone before it was accepted is no reason to stop serving others; out of file
+                    // descriptors, there is nothing to do but wait for some.
+                    sleep(Duration::from_millis(10)).await;
+                    continue;
+                };
                 shared.connections.fetch_add(1, Relaxed);
                 let shared = shared.clone();
                 connections.spawn(async move {

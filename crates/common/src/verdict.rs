@@ -73,7 +73,10 @@ impl Kind {
 pub const GENERAL_RULES: [(&str, &str); 3] = [
     ("ends", "the answer ends: no deadlock, no busy loop, no blocked thread"),
     ("no-panic", "the answer gives a value or an error, whatever the services do"),
-    ("no-leak", "every task that the answer started has ended when it returns or is dropped"),
+    (
+        "no-leak",
+        "every task that the answer started has ended when it returns or is dropped (blocking threads are not counted)",
+    ),
 ];
 
 /// What a check found wrong with an answer.

@@ -6,6 +6,10 @@
 
 use crate::{Panic, Settled};
 
+use futures_util::{
+    future::{FusedFuture as _, FutureExt as _},
+    poll,
+};
 use std::{
     collections::HashMap,
     future::pending,
@@ -28,7 +32,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 /// None of its own: an error, a panic, or a cancellation is the outcome of its item.
 ///
 /// # Panics
-/// If the iterator panics. A panic of `work`, before or after its first await, is the outcome of its item.
+/// If the iterator panics, or outside a tokio runtime. A panic of `work`, before or after its first await, is the outcome of its item.
 ///
 /// # Cancel safety
 /// Outcomes in hand are lost. Every task is aborted: none is polled again, but on a multi-thread runtime a task in the
@@ -63,14 +67,14 @@ where
 ///
 /// # Shape
 /// As [`gather`]. When `stop` ends, running tasks are aborted **and waited for**; they and the items that had not begun
-/// come back as [`Settled::Cancelled`]. Items are then drained from the iterator without being started, so it must be
+/// come back as [`Settled::Cancelled`]. If it is over to begin with, nothing is started. Items are then drained from the iterator without being started, so it must be
 /// finite.
 ///
 /// # Errors
 /// As [`gather`].
 ///
 /// # Panics
-/// If the iterator or `stop` panics.
+/// If the iterator or `stop` panics, or outside a tokio runtime.
 ///
 /// # Cancel safety
 /// As [`gather`].
@@ -110,20 +114,23 @@ where
     E: Send + 'static,
 {
     // ANCHOR: loop
-    let mut stop = pin!(stop);
+    let mut stop = pin!(stop.fuse());
     let mut items = items.into_iter();
     // Dropping the set aborts what is in it: that is the whole of the clean-up.
     let mut tasks = JoinSet::new();
     let mut places = HashMap::new();
     let mut settled: Vec<Option<Settled<T, E>>> = Vec::new();
-    let mut stopped = false;
     loop {
+        // Asked before there is new work, too: what is over when a place becomes free does not begin in it.
+        if poll!(&mut stop).is_ready() {
+            tasks.abort_all();
+        }
         while tasks.len() < limit.get()
             && let Some(item) = items.next()
         {
             let place = settled.len();
             settled.push(None);
-            if stopped {
+            if stop.is_terminated() {
                 continue;
             }
             // `work` may panic before it has made a future; that must not cost the other items.
@@ -133,11 +140,9 @@ where
             }
         }
         tokio::select! {
+            // In the same order each time, for the pictures.
             biased;
-            _ = &mut stop, if !stopped => {
-                stopped = true;
-                tasks.abort_all();
-            }
+            _ = &mut stop => tasks.abort_all(),
             joined = tasks.join_next_with_id() => match joined {
                 Some(joined) => {
                     let (id, outcome) = outcome(joined);

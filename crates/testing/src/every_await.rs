@@ -14,8 +14,9 @@ use tokio::{task::coop, time::sleep};
 /// poll. After every drop, and after the run that is not dropped, `invariant` is asked.
 ///
 /// Awaits that happen to be ready count too: tokio's cooperative budget is spent beforehand, so that each tokio await
-/// (lock, channel, semaphore, timer, join handle) gives way once. What it can't see: an await of a future outside
-/// tokio's budget that is ready at once, and awaits inside tasks that `operation` spawns.
+/// (lock, channel, semaphore, timer, join handle) gives way once, also one that follows an await without a budget, such
+/// as `yield_now`. What it can't see: an await of a future outside tokio's budget that is ready at once, and awaits
+/// inside tasks that `operation` spawns.
 ///
 /// It gives the number of awaits at which the future was dropped.
 ///
@@ -54,7 +55,7 @@ pub fn every_await<S, F: Future>(
     invariant: impl AsyncFn(S) -> Result<(), String>,
 ) -> Result<usize, String> {
     let mut awaits = 0;
-    for moment in [Moment::Waiting, Moment::Woken] {
+    for moment in [Moment::Waiting, Moment::Woken, Moment::Early] {
         for at in 1.. {
             assert!(at <= 10_000, "the operation has no end after 10,000 awaits");
             let ended = paused(async {
@@ -74,7 +75,9 @@ pub fn every_await<S, F: Future>(
                 Ok(ended)
             })?;
             if ended {
-                awaits = at - 1;
+                if moment == Moment::Waiting {
+                    awaits = at - 1;
+                }
                 break;
             }
         }
@@ -85,14 +88,18 @@ pub fn every_await<S, F: Future>(
 /// When, relative to the wake-up, the future is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
+    /// At the await at which it waits.
     Waiting,
+    /// At the first tokio await after the one at which it waited, if that one needed no budget.
+    Early,
+    /// Before it is polled again.
     Woken,
 }
 
 impl Moment {
     const fn words(self) -> &'static str {
         match self {
-            Self::Waiting => "while it waited",
+            Self::Waiting | Self::Early => "while it waited",
             Self::Woken => "between its wake-up and its next poll",
         }
     }
@@ -114,15 +121,17 @@ impl<F: Future> Future for DropAt<F> {
             self.future = None;
             return Poll::Ready(false);
         }
-        // The first await must give way at once; at each later poll, the await that gave way before may now pass.
-        leave_budget(cx, usize::from(self.polls > 0));
+        // The first await must give way at once; at each later poll, the await that gave way before may now pass. If it
+        // passes without a budget, the unit that was meant for it lets the next one pass unseen: hence `Early`.
+        let last = self.polls + 1 == self.at;
+        leave_budget(cx, usize::from(self.polls > 0 && !(last && self.moment == Moment::Early)));
         let Some(future) = self.future.as_mut() else { return Poll::Ready(false) };
         if future.as_mut().poll(cx).is_ready() {
             self.future = None;
             return Poll::Ready(true);
         }
         self.polls += 1;
-        if self.polls == self.at && self.moment == Moment::Waiting {
+        if self.polls == self.at && self.moment != Moment::Woken {
             self.future = None;
             return Poll::Ready(false);
         }

@@ -38,7 +38,19 @@ pub(crate) fn collect<T>(body: impl FnOnce() -> T) -> (T, Vec<Panic>) {
             }
         }));
     });
+    /// If `body` itself unwinds, later panics of this thread are none of ours.
+    struct Collecting;
+    impl Drop for Collecting {
+        fn drop(&mut self) {
+            for panic in CAUGHT.take().unwrap_or_default() {
+                eprintln!("a panic at {}: {}", panic.place, panic.message);
+            }
+        }
+    }
     CAUGHT.set(Some(Vec::new()));
+    let collecting = Collecting;
     let out = body();
-    (out, CAUGHT.take().unwrap_or_default())
+    let caught = CAUGHT.take().unwrap_or_default();
+    drop(collecting);
+    (out, caught)
 }

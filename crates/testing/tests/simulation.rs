@@ -195,6 +195,27 @@ fn an_await_that_is_ready_counts() {
 }
 
 #[test]
+fn an_await_that_follows_one_without_a_budget_counts() {
+    let broken = every_await(
+        || Arc::new((Semaphore::new(1), std::sync::Mutex::new(0))),
+        |state| {
+            let state = state.clone();
+            async move {
+                yield_now().await;
+                *state.1.lock().unwrap() -= 10;
+                drop(state.0.acquire().await);
+                *state.1.lock().unwrap() += 10;
+            }
+        },
+        async |state| {
+            let sum = *state.1.lock().unwrap();
+            if sum == 0 { Ok(()) } else { Err(format!("{sum} are lost")) }
+        },
+    );
+    assert!(broken.unwrap_err().contains("-10 are lost"));
+}
+
+#[test]
 fn a_task_that_survives_the_drop_is_told() {
     let leaks = every_await(
         || (),

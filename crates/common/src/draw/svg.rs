@@ -25,7 +25,7 @@ const HALO: &str = "paint-order: stroke; stroke: var(--bg, none); stroke-width: 
 /// Colours come from the page's CSS variables (`--timeline-wait`, `--timeline-poll`, `--timeline-block`,
 /// `--timeline-finished`, `--timeline-failed`, `--timeline-dropped`, `--timeline-wake`, `--fg`), with values that are
 /// legible on light and dark where the page sets none. Every ending has a shape and a word of its own, so that nothing
-/// is told by colour alone. `<desc>` says in a sentence a lane how it ended; [`words`](super::words) tells all.
+/// is told by colour alone. `<desc>` says in a sentence a lane how it ended; [`words()`](super::words()) tells all.
 #[must_use]
 #[expect(clippy::missing_panics_doc, reason = "writing to a String does not fail")]
 pub fn svg(trace: &Trace, options: Svg<'_>) -> String {

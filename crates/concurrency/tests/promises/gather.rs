@@ -157,6 +157,36 @@ fn when_stopped_it_settles_for_what_is_there_and_waits_for_the_rest_to_be_gone()
 }
 
 #[test]
+fn what_is_over_to_begin_with_starts_nothing() {
+    let run = simulate("", async |recorder| {
+        let backend = Backend::new(&recorder);
+        let mut made = 0;
+        let settled = gather_until(std::future::ready(()), 0..5, limit(3), |id| {
+            made += 1;
+            backend.fetch(id)
+        })
+        .await;
+        (
+            settled.len(),
+            settled.iter().all(|outcome| matches!(outcome, Settled::Cancelled)),
+            made,
+            backend.calls().len(),
+        )
+    });
+    assert_eq!(run.end, End::Returned((5, true, 0, 0)));
+}
+
+#[test]
+fn what_is_over_in_the_moment_in_which_a_place_becomes_free_starts_nothing_in_it() {
+    let run = simulate("", async |recorder| {
+        let backend = Backend::new(&recorder);
+        let settled = gather_until(sleep(ms(10)), 0..5, limit(2), |id| backend.fetch(id)).await;
+        (settled.len(), backend.calls().len())
+    });
+    assert_eq!(run.end, End::Returned((5, 2)));
+}
+
+#[test]
 fn dropped_at_any_await_it_leaves_no_task_and_no_call_behind() {
     let awaits = every_await(
         || Backend::new(&Recorder::new("")).on(2, ms(70), Outcome::Fail).on(4, ms(3), Outcome::Panic),

@@ -435,13 +435,14 @@ fn a_blocking_thread_runs_on_unless_it_asks_the_deadline() {
 
         let deadline = Deadline::after("request", ms(5));
         let asks = move || {
-            for step in 0_u64..20_000_000 {
-                deadline.check().map_err(|late| (late.limit, step > 0))?;
+            loop {
+                if let Err(late) = deadline.check() {
+                    break late.limit;
+                }
             }
-            Ok(())
         };
         let asked = tokio::task::spawn_blocking(asks).await.unwrap();
-        assert_eq!(asked, Err(("request", true)));
+        assert_eq!(asked, "request");
     });
 }
 
