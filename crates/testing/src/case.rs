@@ -105,7 +105,11 @@ impl<T> Case<T> {
                 Kind::Deadlock,
                 Some("ends"),
                 "the answer ends",
-                format!("a deadlock: {}, and nothing is left that could wake anybody", waiting(&trace)),
+                format!(
+                    "a deadlock: {}, and nothing is left on this runtime that could wake anybody (or a `poll` gave \
+                     `Pending` without keeping the waker)",
+                    waiting(&trace)
+                ),
             )),
             End::Endless => Err(verdict(
                 Kind::Hang,
@@ -117,6 +121,12 @@ impl<T> Case<T> {
                 ),
             )),
         }
+    }
+
+    /// Where the answer's own code began a panic, if it did: not a scripted one, nor one that was resumed.
+    #[must_use]
+    pub fn own_panic(&self) -> Option<&str> {
+        self.panics.last().map(|panic| panic.place.as_str())
     }
 
     /// The verdict on a panic of the answer that the check has caught itself.
@@ -188,6 +198,8 @@ pub fn breaks<'a>(
 
 fn panicked(message: &str, panics: &[Panic]) -> String {
     let place = panics.iter().rev().find(|panic| panic.message == message);
+    // A place inside std or a dependency is nobody's line to mend.
+    let place = place.filter(|panic| !panic.place.contains("/rustc/") && !panic.place.contains("registry"));
     let place = place.map(|panic| format!(" at {}", panic.place)).unwrap_or_default();
     let mut seen = format!("a panic{place}: {message}");
     if message.contains("JoinError::Cancelled") {

@@ -6,10 +6,9 @@ use common::{
     clock::{parked, paused_builder},
     recorder::panic_message,
 };
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use std::{
     panic::AssertUnwindSafe,
-    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -98,10 +97,13 @@ pub fn simulate<T>(title: &str, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T>
             let recorder = Recorder::new(title);
             crate::judge::watch(&recorder);
             let start = Instant::now();
-            let mut body = pin!(AssertUnwindSafe(body(recorder.clone())).catch_unwind());
+            // Alone in a set, it is polled when its own waker was woken, and not whenever the sleeps below are: that
+            // would hide a wake-up that the answer has lost.
+            let body = AssertUnwindSafe(body(recorder.clone())).catch_unwind();
+            let mut body = FuturesUnordered::from_iter([body]);
             let end = tokio::select! {
                 biased;
-                returned = &mut body => match returned {
+                Some(returned) = body.next() => match returned {
                     Ok(value) => End::Returned(value),
                     Err(payload) => End::Panicked(panic_message(&*payload).to_owned()),
                 },
@@ -121,7 +123,7 @@ pub fn simulate<T>(title: &str, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T>
                     };
                     tokio::select! {
                         biased;
-                        _ = &mut body => End::Endless,
+                        Some(_) = body.next() => End::Endless,
                         busy = busy => if busy { End::Endless } else { End::Deadlock },
                     }
                 }

@@ -5,6 +5,7 @@ use common::verdict::Kind;
 use std::{
     future::pending,
     sync::Arc,
+    task::{Context, Waker},
     time::{Duration, Instant},
 };
 use testing::{
@@ -45,6 +46,16 @@ fn a_deadlock_is_told_at_once_and_is_no_endless_loop() {
     });
     assert_eq!(run.end, End::Deadlock);
     assert!(real.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_wake_up_that_was_lost_is_a_deadlock() {
+    let run = simulate("", async |_| {
+        let mut nap = Box::pin(sleep(ms(5)));
+        // Polled once with a waker that wakes nobody.
+        std::future::poll_fn(|_| nap.as_mut().poll(&mut Context::from_waker(Waker::noop()))).await;
+    });
+    assert_eq!(run.end, End::Deadlock);
 }
 
 #[test]

@@ -38,7 +38,7 @@ where
         gives_all_in_order(answer, &[], 7)?;
         meets(answer)?;
         for (count, failing, seed) in
-            [(4, 3, 1), (4, 0, 2), (3, 1, 3), (9, 7, 4), (1, 0, 5), (40, 39, 6), (100, 12, 7)]
+            [(4, 3, 1), (4, 0, 2), (3, 1, 3), (9, 7, 4), (1, 0, 5), (40, 39, 6), (100, 12, 7), (600, 12, 8)]
         {
             ends_with_the_first_failure(answer, count, failing, seed)?;
         }
@@ -50,6 +50,9 @@ where
         }
         for (count, panicking, seed) in [(5, 4, 8), (3, 0, 9), (9, 5, 10)] {
             resumes_the_panic(answer, count, panicking, seed)?;
+        }
+        for (failing, panicking) in [(2, 3), (3, 2), (1, 4), (4, 1)] {
+            prefers_the_panic(answer, failing, panicking)?;
         }
         for after in [5, 15] {
             stops(answer, Duration::from_millis(after))?;
@@ -177,6 +180,13 @@ fn ends_with_the_first_failure(answer: Answer<'_>, count: u32, failing: usize, s
         }
         backend.on(id, when, Outcome::TimeOut)
     })?;
+    let Seen { peak, .. } = case.value;
+    case.rule(
+        "concurrent",
+        peak == ids.len(),
+        format!("all {count} calls in flight at once"),
+        format!("at most {peak} in flight"),
+    )?;
     fails_fast(&case, when)?;
     waits(&case)?;
     every_error(&case, &replies, |id| FetchError::TimedOut { id })
@@ -230,6 +240,47 @@ fn resumes_the_panic(answer: Answer<'_>, count: u32, panicking: usize, seed: u64
         format!("the panic of the call goes on in the caller, with {message:?}"),
         told,
     )?;
+    case.rule(
+        "panic",
+        case.own_panic().is_none(),
+        "the call's own panic, resumed: `resume_unwind(payload)`",
+        format!("a new panic at {}", case.own_panic().unwrap_or_default()),
+    )?;
+    fails_fast(&case, when)?;
+    waits(&case)
+}
+
+/// An error and a panic in one moment: who drops the call that would have panicked owes no panic.
+fn prefers_the_panic(answer: Answer<'_>, failing: u32, panicking: u32) -> Checked {
+    let when = Duration::from_millis(20);
+    let name = format!("ids 1 to 4: {failing} fails and {panicking} panics in the same moment, at 20 ms");
+    let case = run(name, answer, &[1, 2, 3, 4], |backend| {
+        backend.latency(Duration::from_millis(50)).on(failing, when, Outcome::Fail).on(
+            panicking,
+            when,
+            Outcome::Panic,
+        )
+    })?;
+    let panicked = case.value.calls.iter().any(|call| matches!(call.ended, Some((_, CallEnd::Panicked))));
+    let message = format!("item {panicking} is cursed");
+    match &case.value.ended {
+        Ok(replies) if panicked => case.rule(
+            "panic",
+            false,
+            format!("the panic of the call goes on in the caller, with {message:?}"),
+            format!("{}, and no panic", told(replies)),
+        )?,
+        Ok(replies) => every_error(&case, replies, |id| FetchError::Unavailable { id })?,
+        Err(payload) => {
+            let said = panic_message(&**payload);
+            case.rule(
+                "panic",
+                said == message,
+                format!("the panic of the call goes on in the caller, with {message:?}"),
+                format!("a panic with {said:?}"),
+            )?;
+        }
+    }
     fails_fast(&case, when)?;
     waits(&case)
 }

@@ -72,6 +72,8 @@ where
             (replies([20, 400, 10]), 100, 90),
             (replies([30, 30, 400]), 100, 40),
             (replies([400]), 100, 100),
+            (replies([400]), 1000, 80),
+            (replies([400]), 100, 500),
             // Answers at the very moment of a limit; many, so that luck does not pass.
             (replies([20]), 1000, 20),
             (replies([20; 24]), 1000, 20),
