@@ -4,9 +4,12 @@ use crate::{
     stop::Stop,
 };
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
+
+/// No answer that a person wrote is longer.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// An answer to judge: the learner's own file or any other.
 #[derive(Debug, Clone)]
@@ -27,12 +30,21 @@ impl Answer {
 
     /// Any file.
     pub(crate) fn from_file(path: &Path) -> Result<Self, Stop> {
-        let bytes = fs::read(path).map_err(|why| {
+        let cannot = |why: &dyn fmt::Display| {
             Stop::because(format!(
                 "cannot read the answer {}: {why}; give the path of a .rs file",
                 path.display()
             ))
-        })?;
+        };
+        // Asked first: to read a pipe is to wait for ever, and a device may have no end.
+        let about = fs::metadata(path).map_err(|why| cannot(&why))?;
+        if !about.is_file() {
+            return Err(cannot(&"it is not a file"));
+        }
+        if about.len() > MOST_BYTES {
+            return Err(cannot(&format!("it has {} MB", about.len() >> 20)));
+        }
+        let bytes = fs::read(path).map_err(|why| cannot(&why))?;
         Ok(Self { bytes, path: path.display().to_string() })
     }
 }

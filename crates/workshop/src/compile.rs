@@ -1,6 +1,6 @@
 use crate::{
     answer::{Answer, Staged},
-    guard,
+    guard, judge,
     process::{Cancel, Ended, Program, closing, lines},
     repository::Repository,
     seed,
@@ -15,9 +15,9 @@ use std::{
     io,
     path::PathBuf,
     process::Stdio,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// What came of building an answer.
@@ -130,6 +130,12 @@ struct Messages {
     foreign: Option<String>,
 }
 
+/// How long rustc may work on an answer: far longer than any that a person wrote needs. A very slow machine can have more,
+/// by `WORKSHOP_BUDGET`.
+fn build_budget() -> Duration {
+    6 * judge::budget()
+}
+
 /// Errors beyond this many bytes help nobody.
 const RENDERED_CAP: usize = 64 * 1024;
 
@@ -163,18 +169,27 @@ fn cargo(
 
     let own = staged.package.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = own.clone();
+    let source = staged.source.to_string_lossy().into_owned();
     let shared = Arc::clone(&messages);
     lines(stdout, open.clone(), move |line| {
         if let Ok(message) = serde_json::from_str::<Value>(line) {
-            shared.lock().unwrap_or_else(PoisonError::into_inner).read(&message, &name);
+            shared.lock().unwrap_or_else(PoisonError::into_inner).read(&message, &name, &source);
         }
     });
+    // Since when rustc works on the answer itself; the crates before it take what they take.
+    let building = Arc::new(OnceLock::<Instant>::new());
+    let since = Arc::clone(&building);
     let complaints = Arc::new(Mutex::new(String::new()));
     let shared = Arc::clone(&complaints);
     lines(stderr, open, move |line| {
         let plain = text::without_escapes(line);
         match status(&plain, &own) {
-            Some(step) => drop(told.send(step)),
+            Some(step) => {
+                if step == Step::Building {
+                    since.get_or_init(Instant::now);
+                }
+                drop(told.send(step));
+            }
             None => {
                 let mut complaints = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 if complaints.len() < RENDERED_CAP && !is_status(&plain) {
@@ -187,8 +202,10 @@ fn cargo(
 
     let ended = thread::scope(|scope| {
         // The steps are handed on from here, because `step` belongs to the caller's thread.
+        let building = Arc::clone(&building);
         let waiting = scope.spawn(move || {
-            let ended = running.wait(None, cancel, &closed);
+            let over = || building.get().is_some_and(|since| since.elapsed() >= build_budget());
+            let ended = running.wait_unless(&over, cancel, &closed);
             closed.wait();
             ended
         });
@@ -206,7 +223,16 @@ fn cargo(
     })?;
     let status = match ended {
         Ended::Exited(status) => status,
-        Ended::Cancelled | Ended::OverBudget => return Err(Stop::Cancelled),
+        Ended::Cancelled => return Err(Stop::Cancelled),
+        Ended::OverBudget => {
+            let headline = format!(
+                "{}: rustc had not finished with it after {} s; does a macro or a type expand without end?",
+                answer.path,
+                build_budget().as_secs()
+            );
+            let built = Ok(Built::Errors { rendered: headline.clone(), headline });
+            return Ok(Outcome { built, fresh: false });
+        }
     };
 
     let messages = std::mem::take(&mut *messages.lock().unwrap_or_else(PoisonError::into_inner));
@@ -225,13 +251,17 @@ fn cargo(
                 rendered: rendered.replace(&place, &answer.path),
             })
         }
+        _ if building.get().is_some() && complaints.contains("(signal:") => Ok(Built::Errors {
+            headline: format!("{}: rustc itself broke down on it", answer.path),
+            rendered: complaints,
+        }),
         _ => Err(explain(status.code(), &complaints)),
     };
     Ok(Outcome { built, fresh })
 }
 
 impl Messages {
-    fn read(&mut self, message: &Value, own: &str) {
+    fn read(&mut self, message: &Value, own: &str, source: &str) {
         // No dependency's program is built, so the only one is ours.
         let ours = message["target"]["name"] == own && message["target"]["kind"][0] == "bin";
         match message["reason"].as_str() {
@@ -250,14 +280,24 @@ impl Messages {
                     return;
                 }
                 // The closing "aborting due to 2 previous errors" has no place and says nothing.
-                let Some(place) = primary(message) else {
+                let text = message["message"].as_str().unwrap_or_default();
+                if primary(message).is_some() && place_in(message, source).is_none() {
+                    // rustc looks for the answer's function from a file of the course.
+                    self.headline.get_or_insert_with(|| {
+                        format!("{source}: {text}; your file needs the public function of the stub, as it is there")
+                    });
+                    if self.rendered.len() < RENDERED_CAP {
+                        self.rendered.push_str(rendered);
+                    }
+                    return;
+                }
+                let Some(place) = place_in(message, source) else {
                     if self.headline.is_none() {
                         self.headline = message["message"].as_str().map(str::to_owned);
                         self.rendered.push_str(rendered);
                     }
                     return;
                 };
-                let text = message["message"].as_str().unwrap_or_default();
                 self.headline.get_or_insert_with(|| format!("{place}: {text}"));
                 if self.rendered.len() < RENDERED_CAP {
                     self.rendered.push_str(rendered);
@@ -268,10 +308,19 @@ impl Messages {
     }
 }
 
-/// `file:line` of what a message is about.
-fn primary(message: &Value) -> Option<String> {
-    let span = message["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)?;
-    Some(format!("{}:{}", span["file_name"].as_str()?, span["line_start"].as_u64()?))
+/// What a message is about.
+fn primary(message: &Value) -> Option<&Value> {
+    message["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)
+}
+
+/// `file:line` of the first place in `source` that a message names: what it is about, or else what it refers to.
+fn place_in(message: &Value, source: &str) -> Option<String> {
+    let notes = message["children"].as_array().into_iter().flatten();
+    let others = notes.flat_map(|note| note["spans"].as_array()).flatten();
+    let spans =
+        primary(message).into_iter().chain(message["spans"].as_array().into_iter().flatten()).chain(others);
+    let span = spans.into_iter().find(|span| span["file_name"] == source)?;
+    Some(format!("{source}:{}", span["line_start"].as_u64()?))
 }
 
 /// What a line of cargo's says about progress.

@@ -43,24 +43,34 @@ pub(crate) fn run(repository: &Repository, folder: &Path, json: bool) -> Result<
                 all_pass = false;
                 row.push(None);
                 if json {
-                    say(missing(&name(learner), exercise))?;
+                    say(not_judged(&name(learner), exercise, "no file"))?;
                 }
                 continue;
             }
-            let answer = match Answer::from_file(&path) {
-                Ok(answer) => answer,
+            let report = Answer::from_file(&path).and_then(|answer| {
+                judge(repository, exercise, &answer, &Cancel::default(), &mut |step| {
+                    steps.show(exercise, &step);
+                })
+            });
+            steps.clear();
+            // Whatever one learner handed in, the others are judged all the same.
+            let report = match report {
+                Ok(report) => report,
+                Err(stop @ (Stop::Closed | Stop::Cancelled)) => return Err(stop),
                 Err(stop) => {
-                    to_stderr(&format!("warning: {stop}"));
+                    let why = text::without_escapes(&stop.to_string());
+                    to_stderr(&format!(
+                        "warning: {} was not judged: {why}",
+                        text::without_escapes(&answer_name(learner, exercise))
+                    ));
                     all_pass = false;
-                    row.push(None);
+                    row.push(Some(Standing::Unreadable(why.clone())));
+                    if json {
+                        say(not_judged(&name(learner), exercise, &why))?;
+                    }
                     continue;
                 }
             };
-            let report = judge(repository, exercise, &answer, &Cancel::default(), &mut |step| {
-                steps.show(exercise, &step);
-            });
-            steps.clear();
-            let report = report?;
             all_pass &= report.verdict.is_pass();
             if json {
                 let mut object = report.to_json();
@@ -76,14 +86,18 @@ pub(crate) fn run(repository: &Repository, folder: &Path, json: bool) -> Result<
     Ok(all_pass)
 }
 
-fn missing(learner: &str, exercise: Exercise) -> serde_json::Value {
+fn answer_name(learner: &Path, exercise: Exercise) -> String {
+    format!("{}/{}.rs", name(learner), exercise.name)
+}
+
+fn not_judged(learner: &str, exercise: Exercise, why: &str) -> serde_json::Value {
     json!({
         "learner": learner,
         "exercise": exercise.name,
         "chapter": exercise.chapter,
         "verdict": null,
         "rule": null,
-        "message": "no file",
+        "message": why,
         "seconds": 0.0,
     })
 }
@@ -105,7 +119,9 @@ fn hidden(path: &Path) -> bool {
 }
 
 fn name(learner: &Path) -> String {
-    learner.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    let name = learner.file_name().unwrap_or_default().to_string_lossy();
+    // A line break in a name must not break the table.
+    name.replace(char::is_control, "?")
 }
 
 /// One row a learner; exercises that do not fit beside each other go on below.

@@ -48,7 +48,7 @@ impl Report {
 
 /// The check's own watchdog speaks up after 8 s; this is for a program that cannot even do that. A very slow machine can
 /// have more, by `WORKSHOP_BUDGET`, in seconds.
-fn budget() -> Duration {
+pub(crate) fn budget() -> Duration {
     let wanted = env::var("WORKSHOP_BUDGET").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(wanted.filter(|seconds| (1..=3600).contains(seconds)).unwrap_or(10))
 }

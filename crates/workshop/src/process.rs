@@ -104,12 +104,22 @@ impl Running {
     /// Waits for the end, and brings it about if the budget is spent or the work cancelled. `closed` wakes it when
     /// the program's output ends.
     pub(crate) fn wait(
-        mut self,
+        self,
         budget: Option<Duration>,
         cancel: &Cancel,
         closed: &Closed,
     ) -> Result<Ended, Stop> {
         let start = Instant::now();
+        self.wait_unless(&|| budget.is_some_and(|budget| start.elapsed() >= budget), cancel, closed)
+    }
+
+    /// Waits until it has ended, is cancelled, or `over` says that its time is up.
+    pub(crate) fn wait_unless(
+        mut self,
+        over: &dyn Fn() -> bool,
+        cancel: &Cancel,
+        closed: &Closed,
+    ) -> Result<Ended, Stop> {
         loop {
             if let Some(status) = self.guard.try_wait().map_err(Stop::cannot("wait for a process"))? {
                 return Ok(Ended::Exited(status));
@@ -117,7 +127,7 @@ impl Running {
             if cancel.is_cancelled() {
                 return Ok(Ended::Cancelled);
             }
-            if budget.is_some_and(|budget| start.elapsed() > budget) {
+            if over() {
                 return Ok(Ended::OverBudget);
             }
             if let Err(RecvTimeoutError::Disconnected) = closed.0.recv_timeout(GLANCE) {
