@@ -67,6 +67,10 @@ Exit status: 0 all is right, 1 an answer is not yet, 2 the command failed.";
 const GRADE_HELP: &str = "\
 DIR/LEARNER/EXERCISE.rs is the answer of one learner to one exercise. Nobody's own files are touched.
 
+The answers run on this machine with your rights, in no sandbox: grade what you would run, or do it in a
+container. A verdict keeps an answer from passing by what it prints, by how it exits and by accident, and not
+one that looks for the verdict's file to forge it.
+
 Example:
   cargo run -- grade handed-in";
 
