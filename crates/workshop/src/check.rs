@@ -98,7 +98,9 @@ fn show(repository: &Repository, report: &Report, json: bool) -> Result<bool, St
     } else {
         let style = Style::of_stdout();
         let readme = Readme::parse(&repository.read_text(report.exercise, "README.md").unwrap_or_default());
-        for line in report::lines(report, &readme, style) {
+        // A file or a pager can hold lines of any length.
+        let room = if io::stdout().is_terminal() { style.width } else { usize::MAX };
+        for line in report::lines(report, &readme, room, style) {
             say(line)?;
         }
         say("")?;

@@ -23,7 +23,9 @@ use crossterm::{
     execute, queue, terminal,
 };
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -319,7 +321,10 @@ impl Watch {
     fn run_example(&mut self, krate: &str, window: &mut Window) -> io::Result<()> {
         window.leave()?;
         let (path, args) = example::command(krate, self.state.exercise().name);
-        let program = Program { path, args, folder: self.repository.root.clone(), env: Vec::new() };
+        // The terminal may have another size than at the start.
+        let columns = OsString::from(Style::of_stdout().width.to_string());
+        let env = vec![("COLUMNS", columns)];
+        let program = Program { path, args, folder: self.repository.root.clone(), env };
         let (open, closed) = closing();
         let ended = program
             .start(Stdio::inherit(), Stdio::inherit())
@@ -498,7 +503,10 @@ fn open_page(repository: &Repository, exercise: course::Exercise) -> String {
     if !built.is_file() {
         let source = docs.join("src").join(exercise.chapter).join(exercise.name).with_extension("md");
         return if source.is_file() {
-            format!("the page: {} (the book is not built yet)", repository.shown(&source).display())
+            format!(
+                "the page: {} (the book is not built yet: `cargo run -p workshop --features book -- book` builds it)",
+                repository.shown(&source).display()
+            )
         } else {
             String::from("this exercise has no page")
         };
