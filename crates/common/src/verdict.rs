@@ -71,8 +71,8 @@ impl Kind {
 
 /// The rules that hold for every exercise, next to those of its own: id, and what it asks for.
 pub const GENERAL_RULES: [(&str, &str); 3] = [
-    ("ends", "the answer ends: no deadlock, no busy loop, no blocked thread"),
-    ("no-panic", "the answer gives a value or an error, whatever the services do"),
+    ("ends", "the answer ends: no deadlock, no busy loop, no blocked thread, no early exit"),
+    ("no-panic", "the answer does not panic: it gives a value or an error, whatever the services do"),
     (
         "no-leak",
         "every task that the answer started has ended when it returns or is dropped (blocking threads are not counted)",

@@ -52,6 +52,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     recorder.lane("reader", read).await;
     println!("requests at once: at most {}", upstream.peak());
-    eprintln!("\n{}", draw::terminal(&recorder.trace(), draw::Terminal::default()));
+    eprintln!("\n{}", draw::terminal(&recorder.trace(), draw::Terminal::here()));
     Ok(())
 }

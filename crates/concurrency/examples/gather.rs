@@ -51,6 +51,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     // ANCHOR_END: gather
-    eprintln!("\n{}", draw::terminal(&recorder.trace(), draw::Terminal::default()));
+    eprintln!("\n{}", draw::terminal(&recorder.trace(), draw::Terminal::here()));
     Ok(())
 }

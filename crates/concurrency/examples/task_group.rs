@@ -53,6 +53,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     // ANCHOR_END: page
-    eprintln!("\n{}", draw::terminal(&recorder.trace(), draw::Terminal::default()));
+    eprintln!("\n{}", draw::terminal(&recorder.trace(), draw::Terminal::here()));
     Ok(())
 }

@@ -53,6 +53,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Err(Failure::Http(error)) => println!("{site}: HTTP status {:?}", error.status()),
         }
     }
-    eprintln!("\n{}", draw::terminal(&recorder.trace(), draw::Terminal::default()));
+    eprintln!("\n{}", draw::terminal(&recorder.trace(), draw::Terminal::here()));
     Ok(())
 }

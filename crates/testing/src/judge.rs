@@ -8,8 +8,11 @@ use common::{
     Recorder, Verdict, draw,
     verdict::{Finding, Kind},
 };
+use serde_json::Value;
 use std::{
-    fs, io,
+    fs,
+    hash::{BuildHasher as _, RandomState},
+    io,
     io::{BufRead as _, IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -19,7 +22,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 /// Without any progress for this long, and with the processor to itself, an answer hangs.
@@ -41,11 +44,11 @@ pub(crate) fn watch(recorder: &Recorder) {
 
 /// Judges an answer with `check` and reports the verdict; to be the whole of an exercise's `main`.
 ///
-/// The answer runs in a process of its own, with the argument `--supervised`: that process first reads a line from its
-/// standard input, the path of a file that does not exist, and leaves the verdict there as JSON. The answer never learns
-/// the path, so what it prints, and how it exits, can't pass for a verdict. Standard input then is the supervisor's
-/// lifeline: when it closes, the process ends. Started without the argument, this is the supervisor: it prints the
-/// verdict, and its status is success only for a pass.
+/// The answer runs in a process of its own, with the argument `--supervised`: that process first reads two lines from its
+/// standard input, the path of a file that does not exist and a word, and leaves the verdict there as JSON, the word with
+/// it as `nonce`. The answer never learns the word, so what it prints or writes, and how it exits, can't pass for a
+/// verdict. Standard input then is the supervisor's lifeline: when it closes, the process ends. Started without the
+/// argument, this is the supervisor: it prints the verdict, and its status is success only for a pass.
 pub fn judge(exercise: &str, check: impl FnOnce() -> Verdict + Send + 'static) -> ExitCode {
     if !std::env::args().any(|argument| argument == "--supervised") {
         return match supervise() {
@@ -59,14 +62,16 @@ pub fn judge(exercise: &str, check: impl FnOnce() -> Verdict + Send + 'static) -
             }
         };
     }
-    let path = match supervisor() {
-        Ok(path) => path,
+    let (path, nonce) = match supervisor() {
+        Ok(told) => told,
         Err(error) => {
-            eprintln!("{exercise}: --supervised takes the path of the verdict on standard input: {error}");
+            eprintln!(
+                "{exercise}: --supervised takes the path of the verdict, and a word, on standard input: {error}"
+            );
             return ExitCode::from(2);
         }
     };
-    match leave(&path, &watched(check)) {
+    match leave(&path, &nonce, &watched(check)) {
         // The answer may have left threads that never end: the process does not wait for them.
         Ok(()) => std::process::exit(0),
         Err(error) => {
@@ -78,8 +83,10 @@ pub fn judge(exercise: &str, check: impl FnOnce() -> Verdict + Send + 'static) -
 
 /// Runs this program again, supervised, and gives the verdict that it leaves.
 fn supervise() -> io::Result<Verdict> {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-    let folder = std::env::temp_dir().join(format!("verdict-{}-{nanos}", std::process::id()));
+    // The standard library's one source of randomness.
+    let nonce = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+    let name = RandomState::new().hash_one(&nonce);
+    let folder = std::env::temp_dir().join(format!("verdict-{name:016x}"));
     fs::create_dir(&folder)?;
     let path = folder.join("verdict.json");
     let mut child =
@@ -87,11 +94,12 @@ fn supervise() -> io::Result<Verdict> {
     // Held until the end: closing it ends the child.
     let mut lifeline = child.stdin.take();
     if let Some(lifeline) = &mut lifeline {
-        writeln!(lifeline, "{}", path.display())?;
+        writeln!(lifeline, "{}\n{nonce}", path.display())?;
     }
     let status = child.wait()?;
-    let verdict = fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let verdict = fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
     drop(fs::remove_dir_all(&folder));
+    let verdict = verdict.filter(|verdict| verdict["nonce"] == nonce.as_str());
     Ok(match verdict.and_then(|json| Verdict::from_json(&json).ok()) {
         Some(verdict) => verdict,
         None if status.code().is_some() => Verdict::found(
@@ -110,27 +118,30 @@ fn supervise() -> io::Result<Verdict> {
     })
 }
 
-/// Reads the path of the verdict, and starts the thread that holds the lifeline.
-fn supervisor() -> io::Result<PathBuf> {
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
-    let path = line.trim_end_matches(['\r', '\n']);
-    if path.is_empty() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
+/// Reads the path of the verdict and the word for it, and starts the thread that holds the lifeline.
+fn supervisor() -> io::Result<(PathBuf, String)> {
+    let line = || {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.is_empty() { Err(io::Error::from(io::ErrorKind::UnexpectedEof)) } else { Ok(line.to_owned()) }
+    };
+    let (path, nonce) = (line()?, line()?);
     thread::spawn(|| {
         let mut rest = Vec::new();
         // However the read ends, nobody waits for the verdict any more.
         drop(io::stdin().lock().read_to_end(&mut rest));
         std::process::exit(3);
     });
-    Ok(PathBuf::from(path))
+    Ok((PathBuf::from(path), nonce))
 }
 
 /// Written beside its place and moved there: a reader never sees half a verdict.
-fn leave(path: &Path, verdict: &Verdict) -> io::Result<()> {
+fn leave(path: &Path, nonce: &str, verdict: &Verdict) -> io::Result<()> {
     let beside = path.with_extension("part");
-    fs::write(&beside, verdict.to_json().to_string())?;
+    let mut verdict = verdict.to_json();
+    verdict["nonce"] = Value::from(nonce);
+    fs::write(&beside, verdict.to_string())?;
     fs::rename(beside, path)
 }
 

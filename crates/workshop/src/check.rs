@@ -92,13 +92,29 @@ pub(crate) fn run(
     Err(Stop::because(format!("there is no verdict on {}: the reason stands above", failed.join(", "))))
 }
 
+/// The name of the current exercise, for commands that were given none. stderr says which it is.
+pub(crate) fn current_name(repository: &Repository) -> Result<String, Stop> {
+    let mut steps = Steps::new();
+    let found = current(repository, &mut |exercise, step| steps.show(exercise, &step));
+    steps.clear();
+    match found? {
+        Some(exercise) => {
+            to_stderr(&format!("the current exercise: {}", exercise.name));
+            Ok(exercise.name.to_owned())
+        }
+        None => Err(Stop::because("every exercise is solved, and so none is the current one: give a NAME")),
+    }
+}
+
 fn show(repository: &Repository, report: &Report, json: bool) -> Result<bool, Stop> {
     if json {
         say(report.to_json())?;
     } else {
         let style = Style::of_stdout();
         let readme = Readme::parse(&repository.read_text(report.exercise, "README.md").unwrap_or_default());
-        for line in report::lines(report, &readme, style) {
+        // A file or a pager can hold lines of any length.
+        let room = if io::stdout().is_terminal() { style.width } else { usize::MAX };
+        for line in report::lines(report, &readme, room, style) {
             say(line)?;
         }
         say("")?;

@@ -19,7 +19,10 @@ pub(crate) fn run() -> Result<bool, Stop> {
 }
 
 fn dispatch(repository: &Repository, command: &str, matches: &ArgMatches) -> Result<bool, Stop> {
-    let name = || matches.get_one::<String>("NAME").cloned().unwrap_or_default();
+    let name = || match matches.get_one::<String>("NAME") {
+        Some(name) => Ok(name.clone()),
+        None => check::current_name(repository),
+    };
     let flag = |name| matches.get_flag(name);
     match command {
         "list" => list::run(repository, flag("json")),
@@ -37,11 +40,20 @@ fn dispatch(repository: &Repository, command: &str, matches: &ArgMatches) -> Res
             let folder = matches.get_one::<PathBuf>("DIR").cloned().unwrap_or_default();
             grade::run(repository, &folder, flag("json"))
         }
-        "hint" => lesson::hint(repository, &name(), matches.get_one("N").copied().unwrap_or(1)),
-        "solution" => lesson::solution(repository, &name(), flag("yes")),
-        "reset" => lesson::reset(repository, &name()),
-        "run" => example::run(repository, &name()),
-        "timeline" => timeline::run(repository, &name(), flag("ascii")),
+        "hint" => {
+            let number: Option<usize> = matches.get_one("N").copied();
+            // `hint 2`: no exercise is called by a number.
+            match matches.get_one::<String>("NAME").and_then(|name| name.parse().ok()) {
+                Some(of_current) if number.is_none() => {
+                    lesson::hint(repository, &check::current_name(repository)?, of_current)
+                }
+                _ => lesson::hint(repository, &name()?, number.unwrap_or(1)),
+            }
+        }
+        "solution" => lesson::solution(repository, &name()?, flag("yes")),
+        "reset" => lesson::reset(repository, &name()?),
+        "run" => example::run(repository, &name()?),
+        "timeline" => timeline::run(repository, &name()?, flag("ascii")),
         "doctor" => doctor::run(repository),
         "book" => {
             let args: Vec<String> = matches.get_many("ARGS").into_iter().flatten().cloned().collect();
@@ -58,7 +70,7 @@ the screen answers at once.
 Examples:
   cargo run                           the exercises, one after another
   cargo run -- check gather           one exercise, once
-  cargo run -- hint gather            a hint
+  cargo run -- hint                   a hint on the current exercise
   cargo run -- timeline gather        what it looks like, right and wrong
   cargo run -- check --all --json     for scripts
 
@@ -66,6 +78,10 @@ Exit status: 0 all is right, 1 an answer is not yet, 2 the command failed.";
 
 const GRADE_HELP: &str = "\
 DIR/LEARNER/EXERCISE.rs is the answer of one learner to one exercise. Nobody's own files are touched.
+
+The answers run on this machine with your rights, in no sandbox: grade what you would run, or do it in a
+container. A verdict keeps an answer from passing by what it prints, by how it exits and by accident, and not
+one that looks for the verdict's file to forge it.
 
 Example:
   cargo run -- grade handed-in";
@@ -75,7 +91,7 @@ pub(crate) fn command() -> Command {
     let json = || {
         Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON object a line, for scripts")
     };
-    let name = || Arg::new("NAME").required(true).help("The exercise's name, as `list` shows it");
+    let name = || Arg::new("NAME").help("The exercise's name, as `list` shows it [default: the current one]");
     Command::new("workshop")
         .bin_name("cargo run --")
         .version(env!("CARGO_PKG_VERSION"))
@@ -111,12 +127,16 @@ pub(crate) fn command() -> Command {
         .subcommand(
             Command::new("run")
                 .about("Run an example")
-                .arg(Arg::new("NAME").required(true).value_name("EXAMPLE").help("The example's name, often an exercise's")),
+                .arg(
+                    Arg::new("NAME")
+                        .value_name("EXAMPLE")
+                        .help("The example's name, often an exercise's [default: the current one's]"),
+                ),
         )
         .subcommand(
             Command::new("timeline")
                 .about("Draw what a pattern does, the right way and wrong ways")
-                .arg(Arg::new("NAME").required(true).help("The pattern's name"))
+                .arg(Arg::new("NAME").help("The pattern's name [default: the current exercise's]"))
                 .arg(Arg::new("ascii").long("ascii").action(ArgAction::SetTrue).help("ASCII characters, no colours")),
         )
         .subcommand(
@@ -150,7 +170,7 @@ mod tests {
     #[test]
     fn arguments_that_exclude_each_other_are_refused() {
         assert!(command().try_get_matches_from(["workshop", "check", "--all", "gather"]).is_err());
-        assert!(command().try_get_matches_from(["workshop", "hint"]).is_err());
+        assert!(command().try_get_matches_from(["workshop", "hint"]).is_ok());
         assert!(command().try_get_matches_from(["workshop", "hint", "gather", "-1"]).is_err());
         assert!(command().try_get_matches_from(["workshop", "chekc"]).is_err());
         assert!(command().try_get_matches_from(["workshop", "book", "serve", "--open"]).is_ok());

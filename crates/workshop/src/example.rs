@@ -1,8 +1,14 @@
 use crate::{
     repository::{Repository, unknown},
     stop::Stop,
+    style::Style,
 };
-use std::{env, ffi::OsString, process::Command};
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+    process::Command,
+};
 
 /// The crate that has this example.
 pub(crate) fn find(repository: &Repository, name: &str) -> Result<String, Stop> {
@@ -24,7 +30,12 @@ pub(crate) fn command(krate: &str, name: &str) -> (OsString, Vec<OsString>) {
 pub(crate) fn run(repository: &Repository, name: &str) -> Result<bool, Stop> {
     let krate = find(repository, name)?;
     let (cargo, args) = command(&krate, name);
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // An example that draws is to fill the terminal; a shell need not hand on how wide that is.
+    if io::stdout().is_terminal() {
+        command.env("COLUMNS", Style::of_stdout().width.to_string());
+    }
+    let status = command
         .args(args)
         .current_dir(&repository.root)
         .status()

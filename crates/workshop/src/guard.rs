@@ -173,7 +173,8 @@ impl Victim {
             let status = self.child.lock().map(|mut child| child.try_wait());
             match status {
                 Ok(Ok(None)) => thread::park_timeout(std::time::Duration::from_millis(5)),
-                Ok(Ok(Some(status))) => return ExitCode::from(status.code().map_or(1, |code| code as u8)),
+                // An `ExitCode` has eight bits, and 256 would become a success.
+                Ok(Ok(Some(status))) => std::process::exit(status.code().unwrap_or(1)),
                 _ => return ExitCode::from(NOT_STARTED),
             }
         }

@@ -115,7 +115,7 @@ fn run(
     program: PathBuf,
     cancel: &Cancel,
 ) -> Result<(Verdict, Output), Stop> {
-    let verdict_file = place.secret.join("verdict.json");
+    let verdict_file = place.verdict.join("verdict.json");
     let program = Program {
         path: program.into_os_string(),
         args: vec![OsString::from("--supervised")],
@@ -127,11 +127,14 @@ fn run(
     let mut running = program.start(Stdio::from(to), Stdio::from(to_too))?;
     let (open, closed) = closing();
     let collector = Collector::start(output, PRINTED_CAP, open);
-    running.send_line(&verdict_file.to_string_lossy());
+    // Only who was told the word can have written the verdict.
+    let nonce = random();
+    running.send_line(&format!("{}\n{nonce}", verdict_file.display()));
     let ended = running.wait(Some(budget()), cancel, &closed)?;
     let printed = collector.take(&closed);
-    // The verdict comes from the file alone: what the program printed and how it ended prove nothing.
-    let verdict = match (read_verdict(&verdict_file)?, ended) {
+    // The verdict comes from the file alone: what the program printed and how it ended prove nothing. See [`Private`]
+    // for what that does not hold back.
+    let verdict = match (read_verdict(&verdict_file, &nonce)?, ended) {
         (_, Ended::Cancelled) => return Err(Stop::Cancelled),
         (Some(verdict), _) => verdict,
         (None, Ended::OverBudget) => Verdict::found(
@@ -150,8 +153,8 @@ fn run(
     Ok((verdict, printed))
 }
 
-/// The verdict, if the program wrote one.
-fn read_verdict(path: &Path) -> Result<Option<Verdict>, Stop> {
+/// The verdict, if the check wrote one.
+fn read_verdict(path: &Path, nonce: &str) -> Result<Option<Verdict>, Stop> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -168,7 +171,10 @@ fn read_verdict(path: &Path) -> Result<Option<Verdict>, Stop> {
     if bytes.len() as u64 > VERDICT_CAP {
         return Err(unreadable(&format_args!("over {} MB", VERDICT_CAP >> 20)));
     }
-    let value = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+    if value["nonce"] != nonce {
+        return Ok(None);
+    }
     Verdict::from_json(&value).map(Some).map_err(|error| unreadable(&error))
 }
 
@@ -225,29 +231,55 @@ fn signal(status: ExitStatus) -> Option<String> {
     (code < -1).then(|| format!("status {code:#x}"))
 }
 
-/// Folders for one run, removed afterwards: one for the program, and another for the verdict, which the program's own
-/// path does not give away.
+/// Folders for one run, removed afterwards: one for the program, and another for the verdict, far from it under a name
+/// that the program is not told.
+///
+/// This keeps an answer from passing by what it prints, by how it exits and by accident. It does not hold an answer back
+/// that goes hunting through the machine's files: it runs with the learner's rights, and the check in the same process
+/// has to know where the verdict goes.
 struct Private {
     folder: PathBuf,
-    secret: PathBuf,
+    verdict: PathBuf,
 }
+
+/// A word that nobody guesses, from the standard library's one source of randomness.
+fn random() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+/// How the names of the folders for verdicts begin.
+const VERDICT: &str = "workshop-verdict-";
 
 impl Private {
     fn new(repository: &Repository) -> Result<Self, Stop> {
         let runs = repository.workshop().join("runs");
-        sweep(&runs);
-        let name = || format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-        let place = Self { folder: runs.join(name()), secret: runs.join(name()) };
-        for folder in [&place.folder, &place.secret] {
-            fs::create_dir_all(folder).map_err(Stop::cannot(format_args!("create {}", folder.display())))?;
-        }
+        sweep(&runs, "");
+        let temporary = env::temp_dir();
+        sweep(&temporary, VERDICT);
+        let place =
+            Self { folder: runs.join(random()), verdict: temporary.join(format!("{VERDICT}{}", random())) };
+        fs::create_dir_all(&place.folder)
+            .map_err(Stop::cannot(format_args!("create {}", place.folder.display())))?;
+        // Not with its parents: it is new, and nobody else's.
+        ours_alone()
+            .create(&place.verdict)
+            .map_err(Stop::cannot(format_args!("create {}", place.verdict.display())))?;
         Ok(place)
     }
 }
 
+/// Makes folders that other users cannot look into.
+fn ours_alone() -> fs::DirBuilder {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "elsewhere the temporary folder is the user's own"))]
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
 impl Drop for Private {
     fn drop(&mut self) {
-        for folder in [&self.folder, &self.secret] {
+        for folder in [&self.folder, &self.verdict] {
             // What stays is swept later.
             drop(fs::remove_dir_all(folder));
         }
@@ -255,13 +287,15 @@ impl Drop for Private {
 }
 
 /// Removes what a workshop left that was killed. An hour is longer than any run.
-fn sweep(runs: &Path) {
+fn sweep(folder: &Path, prefix: &str) {
     let Some(long_ago) = SystemTime::now().checked_sub(Duration::from_secs(3600)) else {
         return;
     };
-    for folder in entries(runs) {
-        if folder.metadata().and_then(|data| data.modified()).is_ok_and(|modified| modified < long_ago) {
-            drop(fs::remove_dir_all(folder));
+    let ours = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
+    for run in entries(folder).iter().filter(|path| ours(path)) {
+        // Of the link and not of what it leads to, in a folder in which others may write.
+        if run.symlink_metadata().and_then(|data| data.modified()).is_ok_and(|modified| modified < long_ago) {
+            drop(fs::remove_dir_all(run));
         }
     }
 }

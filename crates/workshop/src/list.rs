@@ -72,7 +72,7 @@ fn line(repository: &Repository, exercise: Exercise, standing: &Standing, style:
         state(standing),
         style.paint(Ink::Dim, &text::plain(&title, style)),
     );
-    text::clip(&line, style.width)
+    text::cut(&line, style.width, style)
 }
 
 /// The mark of a standing.
@@ -93,6 +93,8 @@ pub(crate) fn state(standing: &Standing) -> String {
         Standing::Judged(Kind::RuleBroken, Some(rule)) => format!("breaks {rule}"),
         Standing::Judged(Kind::RuleBroken, None) => String::from("breaks a rule"),
         Standing::Judged(Kind::CompileError, _) => String::from("compile error"),
+        // As a rule could be called.
+        Standing::Judged(Kind::Panic, _) => String::from("panicked"),
         Standing::Judged(kind, _) => kind.word().to_owned(),
         Standing::Unknown => String::from("not checked yet"),
         Standing::Unreadable(_) => String::from("cannot be read"),

@@ -1,3 +1,5 @@
+use common::verdict::GENERAL_RULES;
+
 /// What an exercise's README says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Readme {
@@ -91,19 +93,13 @@ impl Readme {
         }
     }
 
-    /// The text of a rule and its place among the rules, counted from 1. The three rules that hold everywhere need
-    /// not stand in the README.
+    /// The text of a rule and its place among the rules, counted from 1. The rules that hold everywhere need not stand
+    /// in the README.
     pub(crate) fn rule(&self, id: &str) -> Option<(Option<usize>, &str)> {
         if let Some(place) = self.rules.iter().position(|(its, _)| its == id) {
             return Some((Some(place + 1), &self.rules[place].1));
         }
-        let text = match id {
-            "ends" => "your answer ends: no deadlock, no endless loop, no blocked thread, no early exit",
-            "no-panic" => "your answer does not panic",
-            "no-leak" => "no task of yours is left running when your answer has returned",
-            _ => return None,
-        };
-        Some((None, text))
+        GENERAL_RULES.into_iter().find(|(its, _)| *its == id).map(|(_, text)| (None, text))
     }
 }
 

@@ -3,7 +3,7 @@ use crate::{
     process::Output,
     readme::Readme,
     style::{Ink, Style},
-    text::{fold, plain, without_escapes, wrap},
+    text::{cut, fold, plain, without_escapes, wrap},
 };
 use common::{
     draw::{self, Terminal},
@@ -63,7 +63,7 @@ pub(crate) fn headline(report: &Report, readme: &Readme) -> String {
 pub(crate) fn next_step(report: &Report, has_hints: bool) -> String {
     let name = report.exercise.name;
     match report.verdict.kind {
-        Kind::Pass => format!("`cargo run -- solution {name}` shows another way to write it"),
+        Kind::Pass => format!("`cargo run -- solution {name}` shows a solution, with its reasons"),
         Kind::Todo => String::from("fill the gap and save"),
         Kind::CompileError => {
             String::from("mend the first error, then check again: the others often follow from it")
@@ -73,11 +73,11 @@ pub(crate) fn next_step(report: &Report, has_hints: bool) -> String {
     }
 }
 
-/// Everything under the headline.
-pub(crate) fn details(report: &Report, readme: &Readme, style: Style) -> Vec<String> {
+/// Everything under the headline. rustc's lines are cut at `room`.
+pub(crate) fn details(report: &Report, readme: &Readme, room: usize, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     if report.verdict.kind == Kind::CompileError {
-        lines.extend(compile_errors(report, style));
+        lines.extend(compile_errors(report, room, style));
     } else if let Some(finding) = &report.verdict.finding {
         let rule = finding.rule.as_deref().and_then(|id| readme.rule(id)).map_or("", |(_, text)| text);
         let parts = [
@@ -113,11 +113,20 @@ pub(crate) fn details(report: &Report, readme: &Readme, style: Style) -> Vec<Str
     lines
 }
 
-fn compile_errors(report: &Report, style: Style) -> Vec<String> {
+/// What cargo's advice to add a crate overlooks.
+const CRATES: &str = "An answer is built with `std`, `tokio`, `tokio_util`, `futures` (`futures_util`), `common` and the \
+                      chapter's crate only.";
+
+/// Cut and not folded: a caret points to what stands above it.
+fn compile_errors(report: &Report, room: usize, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     for line in report.rendered.trim_end().lines() {
         let line = if style.colour { line.to_owned() } else { without_escapes(line) };
-        lines.extend(fold(&plain(&line, style), style.width.max(20)));
+        lines.push(cut(&plain(&line, style), room, style));
+    }
+    if without_escapes(&report.rendered).contains("cargo add") {
+        lines.push(String::new());
+        lines.extend(wrap(CRATES, "", style, style.width));
     }
     lines
 }
@@ -143,10 +152,10 @@ pub(crate) fn printed(output: &Output, style: Style) -> Vec<String> {
 }
 
 /// The whole report as text.
-pub(crate) fn lines(report: &Report, readme: &Readme, style: Style) -> Vec<String> {
+pub(crate) fn lines(report: &Report, readme: &Readme, room: usize, style: Style) -> Vec<String> {
     let title = format!("{}: {}", report.exercise.name, headline(report, readme));
     let lead = format!("{} ", mark(report.verdict.kind, style));
     let mut lines = wrap(&title, &lead, style, style.width);
-    lines.extend(details(report, readme, style));
+    lines.extend(details(report, readme, room, style));
     lines
 }

@@ -6,7 +6,7 @@ use crate::{
     report,
     state::{Ask, Outcome, State, View},
     style::{Ink, Style},
-    text::{clip, fold_code, plain, width, without_escapes, wrap},
+    text::{clip, cut, fold, fold_code, plain, width, without_escapes, wrap},
 };
 use common::verdict::Kind;
 
@@ -28,7 +28,7 @@ pub(crate) fn render(state: &State, columns: usize, rows: usize) -> Screen {
     let mut top = Vec::new();
     if rows >= 8 {
         top.push(progress(state, style));
-        top.push(place(state, style));
+        top.extend(place(state, rows, style));
     }
     let mut headline = headline(state, style);
     headline.truncate(if rows >= 12 { 3 } else { 1 });
@@ -79,15 +79,26 @@ fn progress(state: &State, style: Style) -> String {
     format!("{bar} {solved} of {total} solved")
 }
 
-/// The exercise and its file.
-fn place(state: &State, style: Style) -> String {
+/// The exercise and its file: in a line of its own where both are too long, so that it can be copied.
+fn place(state: &State, rows: usize, style: Style) -> Vec<String> {
     let name = style.paint(Ink::Bold, state.exercise().name);
+    let path = plain(&state.path, style);
     let room = style.width.saturating_sub(width(&name) + 2);
-    let path = shorten(&plain(&state.path, style), room, style);
-    match &state.link {
-        Some(link) if style.colour => format!("{name}  \x1b]8;;{link}\x1b\\{path}\x1b]8;;\x1b\\"),
-        _ => format!("{name}  {path}"),
+    let linked = |path: &str| match &state.link {
+        Some(link) if style.colour => format!("\x1b]8;;{link}\x1b\\{path}\x1b]8;;\x1b\\"),
+        _ => path.to_owned(),
+    };
+    if width(&path) <= room {
+        return vec![format!("{name}  {}", linked(&path))];
     }
+    let parts = fold(&path, style.width);
+    // Where there are few rows the verdict needs them more.
+    if rows < 12 || parts.len() > rows / 6 {
+        return vec![format!("{name}  {}", linked(&shorten(&path, room, style)))];
+    }
+    let mut lines = vec![name];
+    lines.extend(parts.iter().map(|part| linked(part)));
+    lines
 }
 
 /// A path cut in front: its end tells more.
@@ -155,17 +166,19 @@ fn question(state: &State) -> Option<String> {
     })
 }
 
+const HELP: (&str, &str) = ("?", "help");
+
 /// The keys that matter now, most important first: as many as fit.
 fn keys(state: &State, style: Style) -> String {
     let solved = state.entries[state.selected].standing.is_solved();
     let keys: &[(&str, &str)] = match state.view {
-        View::List { .. } => &[("enter", "choose"), ("j/k", "move"), ("l", "back"), ("q", "quit")],
-        View::Solution => &[("s", "back"), ("j/k", "scroll"), ("n", "next"), ("q", "quit")],
+        View::List { .. } => &[("enter", "choose"), ("j/k", "move"), ("l", "back"), ("q", "quit"), HELP],
+        View::Solution => &[("s", "back"), ("j/k", "scroll"), ("n", "next"), ("q", "quit"), HELP],
         View::Help => &[("?", "back"), ("q", "quit")],
         View::Exercise if solved => &[
             ("n", "next"),
             ("q", "quit"),
-            ("?", "help"),
+            HELP,
             ("s", "solution"),
             ("l", "list"),
             ("r", "run example"),
@@ -176,7 +189,7 @@ fn keys(state: &State, style: Style) -> String {
         View::Exercise => &[
             ("h", "hint"),
             ("q", "quit"),
-            ("?", "help"),
+            HELP,
             ("l", "list"),
             ("n", "next"),
             ("r", "run example"),
@@ -186,22 +199,28 @@ fn keys(state: &State, style: Style) -> String {
             ("p", "previous"),
         ],
     };
-    let mut line = String::new();
-    let mut used = 0;
-    for (key, word) in keys {
-        let needed = key.len() + 1 + word.len() + if used > 0 { 3 } else { 0 };
-        if used > 0 && used + needed > style.width {
+    // With the three columns between it and the one before.
+    let columns = |(key, word): (&str, &str)| key.len() + 1 + word.len() + 3;
+    let all = keys.iter().map(|key| columns(*key)).sum::<usize>();
+    let mut room = style.width + 3;
+    let mut shown: Vec<(&str, &str)> = Vec::new();
+    // Help names those that are left out.
+    let mut reserved = if all > room && keys.contains(&HELP) { columns(HELP) } else { 0 };
+    for key in keys {
+        if *key == HELP {
+            reserved = 0;
+        } else if columns(*key) + reserved > room {
+            if reserved > 0 {
+                shown.push(HELP);
+            }
             break;
         }
-        if used > 0 {
-            line.push_str("   ");
-        }
-        line.push_str(&style.paint(Ink::Bold, key));
-        line.push(' ');
-        line.push_str(word);
-        used += needed;
+        room = room.saturating_sub(columns(*key));
+        shown.push(*key);
     }
-    line
+    let shown: Vec<String> =
+        shown.iter().map(|(key, word)| format!("{} {word}", style.paint(Ink::Bold, key))).collect();
+    shown.join("   ")
 }
 
 /// The part that scrolls, and the line of the cursor, if it has one.
@@ -241,7 +260,7 @@ fn exercise(state: &State, style: Style) -> Vec<String> {
             let details = match report.verdict.kind {
                 // The headline says it, and the task is to be read now. What was printed may still be of use.
                 Kind::Todo => report::printed(&report.printed, style),
-                _ => report::details(report, &state.readme, style),
+                _ => report::details(report, &state.readme, style.width, style),
             };
             section(&mut lines);
             // What begins with an empty line does not after one.
@@ -267,16 +286,16 @@ fn passed(state: &State, style: Style) -> Vec<String> {
     let name = state.exercise().name;
     let text = match state.next_unsolved() {
         Some(next) => format!(
-            "Well done. s shows another way to write it, r runs the example, o opens the page; n goes on to `{}`.",
+            "Well done. s shows a solution, with its reasons, r runs the example, o opens the page; n goes on to `{}`.",
             state
                 .entries
                 .get(state.selected + 1)
                 .map_or(state.entries[next].exercise.name, |entry| entry.exercise.name)
         ),
         None => format!(
-            "That was the last one: all {} exercises are solved. What is next: `cargo run -- timeline {name}` draws what \
-             you have written beside the wrong ways, the book (`cargo run -- book`) tells the reasons, and \
-             `cargo test` shows how all of it is proved.",
+            "That was the last one: all {} exercises are solved. What is next: `cargo run -- timeline {name}` draws a \
+             recorded run of the library beside the wrong ways, the book (`cargo run -p workshop --features book -- \
+             book serve`) tells the reasons, and `cargo test` shows how all of it is proved.",
             state.entries.len()
         ),
     };
@@ -337,12 +356,13 @@ fn listed(state: &State, cursor: usize, style: Style) -> (Vec<String>, usize) {
         let pointer = if n == cursor { style.glyph("▸", ">") } else { " " };
         let name = format!("{:names$}", entry.exercise.name);
         let name = if n == cursor { style.paint(Ink::Bold, &name) } else { name };
-        lines.push(format!(
+        let line = format!(
             "{pointer} {} {name}  {:15}  {}",
             list::mark(&entry.standing, style),
             list::state(&entry.standing),
             style.paint(Ink::Dim, &plain(&entry.title, style)),
-        ));
+        );
+        lines.push(cut(&line, style.width, style));
     }
     (lines, at)
 }

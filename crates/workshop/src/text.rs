@@ -100,7 +100,19 @@ pub(crate) fn clip(text: &str, width: usize) -> String {
     out
 }
 
-/// Broken wherever the width ends, colours carried over: for rustc's drawings and for output.
+/// [`clip`], with dots in the place of what is cut.
+pub(crate) fn cut(text: &str, columns: usize, style: Style) -> String {
+    let dots = style.glyph("…", "..");
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    match columns.checked_sub(width(dots)) {
+        Some(room) => clip(text, room) + dots,
+        None => clip(text, columns),
+    }
+}
+
+/// Broken wherever the width ends, colours carried over: for what a program printed.
 pub(crate) fn fold(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
@@ -211,16 +223,25 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Without colours the backticks stay: they tell names from words.
+/// The backticks stay with the colour, too: a copy of the screen has none, and they tell names from words.
 fn set_code(line: &str, style: Style, code: &mut bool) -> String {
-    if !style.colour {
-        return line.to_owned();
-    }
     let mut out = String::new();
-    for (n, part) in line.split('`').enumerate() {
-        *code ^= n > 0;
-        out.push_str(&if *code { style.paint(Ink::Code, part) } else { part.to_owned() });
+    let mut part = String::new();
+    for char in line.chars() {
+        if char == '`' {
+            if *code {
+                part.push(char);
+                out += &style.paint(Ink::Code, &std::mem::take(&mut part));
+            } else {
+                out += &std::mem::take(&mut part);
+                part.push(char);
+            }
+            *code = !*code;
+        } else {
+            part.push(char);
+        }
     }
+    out += &if *code { style.paint(Ink::Code, &part) } else { part };
     out
 }
 
@@ -254,6 +275,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_cut_is_marked() {
+        assert_eq!(cut("abc", 3, PLAIN), "abc");
+        assert_eq!(cut("\x1b[31mabcd\x1b[0m", 3, PLAIN), "\x1b[31mab\x1b[0m…");
+        assert_eq!(cut("abcd", 3, Style { unicode: false, ..PLAIN }), "a..");
+        assert_eq!(cut("abcd", 0, PLAIN), "");
+    }
+
+    #[test]
     fn fold_carries_colours_over() {
         assert_eq!(fold("\x1b[31mabcd\x1b[0me", 2), ["\x1b[31mab\x1b[0m", "\x1b[31mcd\x1b[0m", "e"]);
         assert_eq!(fold("", 5), [""]);
@@ -279,7 +308,12 @@ mod tests {
         assert_eq!(wrap("aaa bbb `c d` e", "- ", PLAIN, 10), ["- aaa bbb", "  `c d` e"]);
         assert_eq!(wrap("abcdefghijklmnop", "", PLAIN, 10), ["abcdefghij", "klmnop"]);
         let coloured = Style { colour: true, ..PLAIN };
-        assert_eq!(wrap("a `b` c", "", coloured, 20), ["a \x1b[36mb\x1b[0m c"]);
+        assert_eq!(wrap("a `b` c", "", coloured, 20), ["a \x1b[36m`b`\x1b[0m c"]);
+        assert_eq!(
+            wrap("`b cc dd` e", "", coloured, 8),
+            ["\x1b[36m`b cc dd\x1b[0m", "\x1b[36m`\x1b[0m e"],
+            "code goes on below"
+        );
     }
 
     #[test]

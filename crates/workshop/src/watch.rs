@@ -23,12 +23,14 @@ use crossterm::{
     execute, queue, terminal,
 };
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc::{self, Receiver, Sender},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -60,6 +62,7 @@ pub(crate) fn run(repository: &Repository) -> Result<bool, Stop> {
     let mut window = Window::open().map_err(Stop::cannot("take over the terminal"))?;
     let ended = watch.run(&mut window);
     drop(window);
+    watch.finish();
     ended.map(|()| true)
 }
 
@@ -81,6 +84,8 @@ struct Watch {
     /// The number of the present check.
     check: u32,
     cancel: Cancel,
+    /// Cancelled ones included, until they have removed what they made.
+    checks: Vec<JoinHandle<()>>,
     began: Instant,
     file: Watched,
     /// Until the learner does something, exercises that turn out to be solved are passed over.
@@ -130,6 +135,7 @@ impl Watch {
             sender,
             check: 0,
             cancel,
+            checks: Vec::new(),
             began,
             file,
             settling: true,
@@ -259,7 +265,8 @@ impl Watch {
         let (number, sender, cancel) = (self.check, self.sender.clone(), self.cancel.clone());
         let repository = self.repository.clone();
         let answer = Answer { bytes, path: self.state.path.clone() };
-        thread::spawn(move || {
+        self.checks.retain(|check| !check.is_finished());
+        self.checks.push(thread::spawn(move || {
             let content = Content::of(&repository, exercise, &answer.bytes);
             // A send fails only when the screen is gone.
             let result = judge(&repository, exercise, &answer, &cancel, &mut |step| {
@@ -269,7 +276,16 @@ impl Watch {
                 Cache::new(&repository).put(exercise, content, report.verdict.kind, report.verdict.rule());
             }
             drop(sender.send(News::Done(number, Box::new(result))));
-        });
+        }));
+    }
+
+    /// Lets the checks, which are cancelled, remove what they made; what takes long is left to the next check.
+    fn finish(&self) {
+        self.cancel.cancel();
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < deadline && self.checks.iter().any(|check| !check.is_finished()) {
+            thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     fn hear(&mut self) {
@@ -305,7 +321,10 @@ impl Watch {
     fn run_example(&mut self, krate: &str, window: &mut Window) -> io::Result<()> {
         window.leave()?;
         let (path, args) = example::command(krate, self.state.exercise().name);
-        let program = Program { path, args, folder: self.repository.root.clone(), env: Vec::new() };
+        // The terminal may have another size than at the start.
+        let columns = OsString::from(Style::of_stdout().width.to_string());
+        let env = vec![("COLUMNS", columns)];
+        let program = Program { path, args, folder: self.repository.root.clone(), env };
         let (open, closed) = closing();
         let ended = program
             .start(Stdio::inherit(), Stdio::inherit())
@@ -484,7 +503,10 @@ fn open_page(repository: &Repository, exercise: course::Exercise) -> String {
     if !built.is_file() {
         let source = docs.join("src").join(exercise.chapter).join(exercise.name).with_extension("md");
         return if source.is_file() {
-            format!("the page: {} (the book is not built yet)", repository.shown(&source).display())
+            format!(
+                "the page: {} (the book is not built yet: `cargo run -p workshop --features book -- book` builds it)",
+                repository.shown(&source).display()
+            )
         } else {
             String::from("this exercise has no page")
         };

@@ -1,6 +1,11 @@
 use super::{is_long, ticks, time};
 use crate::trace::{By, Ending, Lane, Trace, What};
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    env,
+    fmt::Write as _,
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
 /// How to draw for a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +21,30 @@ pub struct Terminal {
 impl Default for Terminal {
     fn default() -> Self {
         Self { width: 80, unicode: true, colour: false }
+    }
+}
+
+impl Terminal {
+    /// For the terminal that this program writes to: as wide as `COLUMNS` says, with colours only where stdout and
+    /// stderr are a terminal and `NO_COLOR` is not set, and in ASCII where the locale is not UTF-8.
+    #[must_use]
+    pub fn here() -> Self {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        Self::told(variable, io::stdout().is_terminal() && io::stderr().is_terminal())
+    }
+
+    fn told(variable: impl Fn(&str) -> Option<String>, terminal: bool) -> Self {
+        let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(&variable);
+        Self {
+            width: variable("COLUMNS").and_then(|columns| columns.parse().ok()).unwrap_or(80),
+            unicode: !dumb
+                && locale.map_or(cfg!(windows), |locale| {
+                    let locale = locale.to_ascii_lowercase();
+                    locale.contains("utf-8") || locale.contains("utf8")
+                }),
+            colour: terminal && !dumb && variable("NO_COLOR").is_none(),
+        }
     }
 }
 
@@ -254,4 +283,23 @@ fn clip(text: &str, width: usize, unicode: bool) -> String {
 fn push_line(out: &mut String, line: &str) {
     out.push_str(line.trim_end());
     out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_tells_what_the_terminal_shows() {
+        let told = |variables: &'static [(&str, &str)], terminal| {
+            let find = |name: &str| variables.iter().find(|(its, _)| *its == name);
+            Terminal::told(|name| find(name).map(|(_, value)| (*value).to_owned()), terminal)
+        };
+        let wide = told(&[("COLUMNS", "132"), ("LANG", "en_US.UTF-8")], true);
+        assert_eq!(wide, Terminal { width: 132, unicode: true, colour: true });
+        let plain = told(&[("COLUMNS", "wide"), ("LC_ALL", "C"), ("LANG", "C.utf8")], false);
+        assert_eq!(plain, Terminal { width: 80, unicode: false, colour: false });
+        assert!(!told(&[("NO_COLOR", "1")], true).colour);
+        assert!(!told(&[("TERM", "dumb")], true).colour);
+    }
 }

@@ -204,7 +204,8 @@ fn lifeline() -> Result<(), String> {
         .spawn()
         .map_err(|error| error.to_string())?;
     let mut lifeline = judge.stdin.take().unwrap();
-    writeln!(lifeline, "{}", folder.join("verdict.json").display()).map_err(|error| error.to_string())?;
+    writeln!(lifeline, "{}\nword", folder.join("verdict.json").display())
+        .map_err(|error| error.to_string())?;
     drop(lifeline);
     let began = Instant::now();
     // Its end closes its standard output.

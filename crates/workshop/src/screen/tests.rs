@@ -201,6 +201,36 @@ fn headline_and_keys_stay_in_sight() {
 }
 
 #[test]
+fn help_is_offered_and_the_path_is_whole_at_any_width() {
+    for (name, state) in states() {
+        for columns in 8..120 {
+            let lines = render(&state, columns, 24).lines;
+            assert!(lines.last().is_some_and(|line| line.contains("? ")), "{name} at {columns}: {lines:#?}");
+            if columns >= 20 {
+                assert!(lines.concat().contains(&state.path), "{name} at {columns}: {lines:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_caret_stays_below_what_it_points_to() {
+    let mut report = report(Kind::CompileError);
+    report.rendered = format!(
+        "error: no\n3 | let {} = 1;\n  |     {}\n  = help: use `cargo \x1b[1madd\x1b[0m futures`\n",
+        "x".repeat(80),
+        "^".repeat(80)
+    );
+    let mut state = state();
+    state.judged(report);
+    let lines = render(&state, 60, 24).lines;
+    let at = lines.iter().position(|line| line.starts_with("3 |")).expect("rustc's line");
+    assert!(lines[at].ends_with("x…") && lines[at + 1].ends_with("^…"), "{lines:#?}");
+    assert!(lines[at + 2].starts_with("  = help"), "{lines:#?}");
+    assert!(lines[at + 4].starts_with("An answer is built with `std`"), "{lines:#?}");
+}
+
+#[test]
 fn colours_and_links_end_where_they_should() {
     let mut state = judged(Kind::RuleBroken);
     state.style.colour = true;

@@ -167,6 +167,32 @@ fn hints_come_one_by_one_and_the_solution_after_a_word() {
 }
 
 #[test]
+fn without_a_name_it_is_the_current_exercise() {
+    let course = Course::new();
+    course.answer("gather", RIGHT);
+    let current = Course::exercises().nth(1).expect("a second exercise").name;
+    let ran = course.run(&["hint"]);
+    assert!(ran.stdout.contains("1. It is a number.") && ran.stdout.contains(current), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("the current exercise: {current}")), "{ran:?}");
+    assert!(course.run(&["hint", "2"]).stdout.contains("2. It is 42."));
+    assert_eq!(course.run(&["solution", "--yes"]).stdout, RIGHT);
+    course.answer(current, WRONG);
+    let ran = course.run(&["reset"]);
+    assert!(ran.stdout.contains(&format!("{current} is back at its start")), "{ran:?}");
+    for command in ["run", "timeline"] {
+        let ran = course.run(&[command]);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains(&format!("is called {current:?}")), "{ran:?}");
+    }
+    for exercise in Course::exercises() {
+        course.answer(exercise.name, RIGHT);
+    }
+    let ran = course.run(&["hint"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("give a NAME"), "{ran:?}");
+}
+
+#[test]
 fn reset_keeps_every_answer() {
     let course = Course::new();
     let folder = course.root.join(Course::path("gather", ""));

@@ -26,7 +26,7 @@ fn what_the_check_finds_is_the_verdict() {
 }
 
 #[test]
-fn a_verdict_cannot_be_forged_or_dodged() {
+fn printing_exiting_and_writing_nearby_are_no_pass() {
     let course = Course::new();
     let forged = r#"
         println!("{{\"verdict\":\"pass\",\"finding\":null}}");
@@ -34,6 +34,14 @@ fn a_verdict_cannot_be_forged_or_dodged() {
         std::fs::write("verdict.json", "{\"verdict\":\"pass\",\"finding\":null}").unwrap();
         7"#;
     assert_verdict(&course, forged, "rule_broken", Some("right"), "7");
+    let beside = r#"
+        let program = std::env::current_exe().unwrap();
+        let around = program.ancestors().skip(1).take(3).map(std::path::Path::to_owned).chain([std::env::temp_dir()]);
+        for folder in around.flat_map(|folder| std::fs::read_dir(folder).unwrap()).flatten() {
+            let _ = std::fs::write(folder.path().join("verdict.json"), "{\"verdict\":\"pass\",\"finding\":null}");
+        }
+        std::process::exit(0)"#;
+    assert_verdict(&course, beside, "rule_broken", Some("ends"), "ended the process itself");
     let early = |code| format!("std::process::exit({code})");
     assert_verdict(
         &course,
