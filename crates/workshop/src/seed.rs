@@ -24,11 +24,14 @@ pub(crate) fn sow(target: &Path) {
         return;
     }
     let Some(own) = own_build() else { return };
+    let mut room = MOST_BYTES;
+    if PARTS.iter().try_for_each(|part| measure(&own.join(part), &mut room)).is_err() {
+        return;
+    }
     // Copied into a folder of another name first: cut short, it is not mistaken for a whole one.
     let half = target.join("seed.part");
     drop(fs::remove_dir_all(&half));
-    let mut room = MOST_BYTES;
-    if PARTS.iter().try_for_each(|part| copy(&own.join(part), &half.join(part), &mut room)).is_ok() {
+    if PARTS.iter().try_for_each(|part| copy(&own.join(part), &half.join(part))).is_ok() {
         drop(fs::rename(&half, &debug));
     }
     drop(fs::remove_dir_all(&half));
@@ -40,19 +43,31 @@ fn own_build() -> Option<PathBuf> {
     (folder.ends_with("debug") && PARTS.iter().all(|part| folder.join(part).is_dir())).then_some(folder)
 }
 
+/// Takes what is in a folder from the room that there is; fails, and stops looking, when there is no more.
+fn measure(folder: &Path, room: &mut u64) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            measure(&entry.path(), room)?;
+        } else {
+            *room = room.checked_sub(entry.metadata()?.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        }
+    }
+    Ok(())
+}
+
 /// Copies a folder with the times that cargo goes by. No hard links: cargo writes some of these files in place, and
 /// would then write into the learner's own build as well.
-fn copy(from: &Path, to: &Path, room: &mut u64) -> io::Result<()> {
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
-            copy(&from, &to, room)?;
+            copy(&from, &to)?;
             continue;
         }
-        let bytes = fs::copy(&from, &to)?;
-        *room = room.checked_sub(bytes).ok_or(io::ErrorKind::FileTooLarge)?;
+        fs::copy(&from, &to)?;
         File::options().append(true).open(&to)?.set_modified(entry.metadata()?.modified()?)?;
     }
     Ok(())
@@ -71,10 +86,11 @@ mod tests {
         fs::write(&before, "content").expect("a file");
         let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
         File::options().append(true).open(&before).and_then(|file| file.set_modified(old)).expect("a time");
-        copy(&folder.join("from"), &folder.join("to"), &mut 7).expect("room for seven bytes");
+        measure(&folder.join("from"), &mut 7).expect("room for seven bytes");
+        copy(&folder.join("from"), &folder.join("to")).expect("a copy");
         assert_eq!(fs::read_to_string(&after).expect("the copy"), "content");
         assert_eq!(fs::metadata(&after).and_then(|data| data.modified()).expect("a time"), old);
-        assert!(copy(&folder.join("from"), &folder.join("small"), &mut 6).is_err());
+        assert!(measure(&folder.join("from"), &mut 6).is_err());
         fs::remove_dir_all(&folder).expect("to clean up");
     }
 
