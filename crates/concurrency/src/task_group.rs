@@ -9,17 +9,21 @@ mod failure;
 
 pub use failure::{Failure, GroupClosed, GroupError, Origin, Stopped};
 
-use children::{Cause, Shared, conclude};
+use children::{Cause, Report, Shared, Slot};
 use futures_util::FutureExt as _;
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     sync::{oneshot, watch},
     task::{AbortHandle, JoinSet},
     time::sleep,
@@ -36,11 +40,12 @@ use tokio::{
 ///
 /// # Errors
 /// At the first `Err`, of a child or of the body, the other children are aborted and the body is dropped at the await
-/// at which it stands; they have all gone when [`GroupError`] is returned. A child that was aborted through its handle
-/// has not failed.
+/// at which it waits; they have all gone when [`GroupError`] is returned. On a multi-thread runtime, who is in the
+/// middle of a poll first ends that poll, and may fail, too. A child that was aborted through its handle has not failed.
 ///
 /// # Panics
 /// With the first panic of a child or of the body, its payload untouched, after the others were aborted and have gone.
+/// With several panics the first is resumed; errors are lost, also one that came before.
 ///
 /// # Cancel safety
 /// Errors and values in hand are lost. Every child is aborted, and none can be spawned any more; but a destructor can't
@@ -101,10 +106,11 @@ where
 /// back what they hold. The group returns as soon as the last one has ended.
 ///
 /// # Errors
-/// As [`task_group()`]. Errors that children give in their grace are kept, too.
+/// As [`task_group()`]. Errors that children give in their grace are kept, too. The body has no grace; a child that
+/// waits for one that failed gets [`Stopped`] as soon as the body has gone.
 ///
 /// # Panics
-/// As [`task_group()`]; or if `grace` is needed and the runtime has no timer.
+/// As [`task_group()`], also with a panic in the grace; or if `grace` is needed and the runtime has no timer.
 ///
 /// # Cancel safety
 /// As [`task_group()`]: whoever drops it gives no grace.
@@ -143,7 +149,7 @@ where
     // ANCHOR: body
     let running = AssertUnwindSafe(async move {
         tokio::select! {
-            // A body that waits for a child that failed is not to run into that: it is stopped instead.
+            // First: a body that was woken by a failure is not to run on.
             biased;
             () = stop => None,
             ended = body(group) => Some(ended),
@@ -162,8 +168,10 @@ where
             None
         }
     };
+    shared.end_silence();
     if !grace.is_zero() {
         tokio::select! {
+            // If nobody is left, no grace is needed, and no timer.
             biased;
             () = shared.all_gone() => {}
             () = async { overdue.await; sleep(grace).await } => shared.lock().children.abort_all(),
@@ -245,17 +253,17 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
     {
-        let (report, value) = oneshot::channel();
-        let shared = self.shared.clone();
-        self.start(value, move |children, index| {
-            children.spawn(async move {
+        self.start(future, |children, slot, runtime| {
+            let child = async move {
+                let Some((future, report)) = slot.take() else { return };
                 #[expect(
                     clippy::redundant_async_block,
                     reason = "its end drops `future`, where a panic is caught"
                 )]
                 let ended = AssertUnwindSafe(async move { future.await }).catch_unwind().await;
-                conclude(&shared, index, ended, report);
-            })
+                report.conclude(ended);
+            };
+            children.spawn_on(child, runtime)
         })
     }
 
@@ -272,13 +280,13 @@ impl<E: Send + 'static> TaskGroup<E> {
         W: FnOnce() -> Result<T, E> + Send + 'static,
         T: Send + 'static,
     {
-        let (report, value) = oneshot::channel();
-        let shared = self.shared.clone();
-        self.start(value, move |children, index| {
-            children.spawn_blocking(move || {
+        self.start(work, |children, slot, runtime| {
+            let child = move || {
+                let Some((work, report)) = slot.take() else { return };
                 let ended = catch_unwind(AssertUnwindSafe(work));
-                conclude(&shared, index, ended, report);
-            })
+                report.conclude(ended);
+            };
+            children.spawn_blocking_on(child, runtime)
         })
     }
 
@@ -306,23 +314,35 @@ impl<E: Send + 'static> TaskGroup<E> {
         *self.cancelled.borrow() || self.cancelled.has_changed().is_err()
     }
 
-    fn start<T>(
+    fn start<T, W>(
         &self,
-        value: oneshot::Receiver<T>,
-        spawn: impl FnOnce(&mut JoinSet<()>, usize) -> AbortHandle,
-    ) -> Result<Child<T>, GroupClosed> {
+        work: W,
+        spawn: impl FnOnce(&mut JoinSet<()>, Slot<(W, Report<T, E>)>, &Handle) -> AbortHandle,
+    ) -> Result<Child<T>, GroupClosed>
+    where
+        T: Send + 'static,
+    {
         let shared = self.shared.upgrade().ok_or(GroupClosed)?;
+        // It may panic, and a panic drops `work`: not under the lock.
+        let runtime = Handle::current();
         // Children that have ended make room, or a body that spawns for ever would fill the memory.
         while let Some(joined) = shared.try_join() {
             shared.reap(joined);
         }
+        let (sender, value) = oneshot::channel();
+        let alone = Arc::new(AtomicBool::new(false));
+        // A runtime that shuts down drops its copy of the slot there and then. This one comes before the lock, so that
+        // it is dropped after it, and with it what nobody took.
+        let slot;
         let mut state = shared.lock();
         if !state.open {
             return Err(GroupClosed);
         }
-        let index = state.spawned;
+        let report = Report::new(state.spawned, sender, alone.clone(), self.shared.clone());
         state.spawned += 1;
-        Ok(Child { value, abort: spawn(&mut state.children, index) })
+        slot = Slot::new((work, report));
+        let abort = spawn(&mut state.children, slot.clone(), &runtime);
+        Ok(Child { value, abort, alone, cancelled: self.cancelled.clone() })
     }
 }
 
@@ -344,17 +364,28 @@ impl<E> fmt::Debug for TaskGroup<E> {
 /// A child's value to be, inside the body or after the group has returned. Dropping it loses the value; the child and
 /// the group go on.
 ///
+/// When the group fails, handles of children without a value say nothing until the body has been dropped, and
+/// [`Stopped`] from then on: no body runs on with a `Stopped` that is the echo of a failure. So don't block the body's
+/// thread on a handle, and don't wait for one where the group's future is held but not polled.
+///
 /// # Cancel safety
 /// As a future it is cancel safe: the value waits.
 #[derive(Debug)]
 pub struct Child<T> {
     value: oneshot::Receiver<T>,
     abort: AbortHandle,
+    /// Whether it was aborted before the group had failed, and so not for that.
+    alone: Arc<AtomicBool>,
+    cancelled: watch::Receiver<bool>,
 }
 
 impl<T> Child<T> {
     /// Stops this child alone. That is no failure of the group; the handle then gives [`Stopped`].
     pub fn abort(&self) {
+        if !*self.cancelled.borrow() {
+            // Relaxed: the abort, which comes after it, is what the child learns it by.
+            self.alone.store(true, Relaxed);
+        }
         self.abort.abort();
     }
 }

@@ -7,7 +7,10 @@ use std::{
     future::poll_fn,
     mem::take,
     panic::resume_unwind,
-    sync::{Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Poll, ready},
     thread,
     time::Duration,
@@ -40,6 +43,14 @@ pub(super) struct State<E> {
     failures: Vec<Failure<E>>,
     panics: Vec<Payload>,
     cancelled: usize,
+    /// As long as there is a body to be stopped: what would tell it that a child of the failed group has no value.
+    silent: Option<Vec<Box<dyn Send>>>,
+}
+
+impl<E> State<E> {
+    const fn has_failed(&self) -> bool {
+        !(self.failures.is_empty() && self.panics.is_empty())
+    }
 }
 
 impl<E> Shared<E> {
@@ -51,6 +62,7 @@ impl<E> Shared<E> {
             failures: Vec::new(),
             panics: Vec::new(),
             cancelled: 0,
+            silent: Some(Vec::new()),
         };
         Self { state: Mutex::new(state), cancel, grace }
     }
@@ -79,17 +91,30 @@ impl<E> Shared<E> {
     }
 
     pub(super) fn reap(&self, joined: Result<(), JoinError>) {
-        match joined.map_err(JoinError::try_into_panic) {
-            Ok(()) => {}
-            // Only a destructor gets here: a child's own panic is caught where it happens.
-            Err(Ok(payload)) => self.stop(Cause::Panicked(payload)),
-            Err(Err(_)) => {
-                let mut state = self.lock();
-                // Before the group has failed, it was somebody else who aborted the child.
-                let stopping = !(state.failures.is_empty() && state.panics.is_empty());
-                state.cancelled += usize::from(stopping);
-            }
+        // Only a destructor gets here: a child's own panic is caught where it happens.
+        if let Err(Ok(payload)) = joined.map_err(JoinError::try_into_panic) {
+            self.stop(Cause::Panicked(payload));
         }
+    }
+
+    /// A child is gone that gave no value. In a group that has failed, the body is not to hear of it.
+    fn no_value(&self, sender: impl Send + 'static, aborted_for_a_failure: bool) {
+        let mut state = self.lock();
+        if !state.has_failed() {
+            // The sender is dropped after the lock, as a parameter: it wakes whoever waits.
+            return;
+        }
+        state.cancelled += usize::from(aborted_for_a_failure);
+        if let Some(silent) = &mut state.silent {
+            silent.push(Box::new(sender));
+        }
+    }
+
+    /// The body has ended or was dropped. Whoever else waits for a child without a value learns of it: without that,
+    /// children would wait for their siblings until their grace is over, and those on threads for ever.
+    pub(super) fn end_silence(&self) {
+        let silent = self.lock().silent.take();
+        drop(silent);
     }
 
     pub(super) async fn all_gone(&self) {
@@ -124,23 +149,67 @@ impl<E> Shared<E> {
     }
 }
 
-/// The end of a child. Its failure is known before its handle is let go of.
-pub(super) fn conclude<T, E>(
-    shared: &Weak<Shared<E>>,
+/// How a child tells its end: by [`conclude`](Self::conclude), or by being dropped when it was aborted.
+pub(super) struct Report<T: Send + 'static, E> {
     index: usize,
-    ended: thread::Result<Result<T, E>>,
-    report: oneshot::Sender<T>,
-) {
-    let cause = match ended {
-        Ok(Ok(value)) => {
-            // Nobody may be interested in the value.
-            drop(report.send(value));
-            return;
+    /// Empty when all has been told.
+    sender: Option<oneshot::Sender<T>>,
+    alone: Arc<AtomicBool>,
+    shared: Weak<Shared<E>>,
+}
+
+impl<T: Send + 'static, E> Report<T, E> {
+    pub(super) const fn new(
+        index: usize,
+        sender: oneshot::Sender<T>,
+        alone: Arc<AtomicBool>,
+        shared: Weak<Shared<E>>,
+    ) -> Self {
+        Self { index, sender: Some(sender), alone, shared }
+    }
+
+    /// A failure is known before the handle is let go of.
+    pub(super) fn conclude(mut self, ended: thread::Result<Result<T, E>>) {
+        let Some(sender) = self.sender.take() else { return };
+        let cause = match ended {
+            Ok(Ok(value)) => {
+                // Nobody may be interested in the value.
+                drop(sender.send(value));
+                return;
+            }
+            Ok(Err(error)) => Cause::Failed(Failure { origin: Origin::Child(self.index), error }),
+            Err(payload) => Cause::Panicked(payload),
+        };
+        if let Some(shared) = self.shared.upgrade() {
+            shared.stop(cause);
+            shared.no_value(sender, false);
         }
-        Ok(Err(error)) => Cause::Failed(Failure { origin: Origin::Child(index), error }),
-        Err(payload) => Cause::Panicked(payload),
-    };
-    if let Some(shared) = shared.upgrade() {
-        shared.stop(cause);
+    }
+}
+
+impl<T: Send + 'static, E> Drop for Report<T, E> {
+    fn drop(&mut self) {
+        if let (Some(sender), Some(shared)) = (self.sender.take(), self.shared.upgrade()) {
+            shared.no_value(sender, !self.alone.load(Relaxed));
+        }
+    }
+}
+
+/// Holds what a child is to run, until the child begins.
+pub(super) struct Slot<W>(Arc<Mutex<Option<W>>>);
+
+impl<W> Slot<W> {
+    pub(super) fn new(work: W) -> Self {
+        Self(Arc::new(Mutex::new(Some(work))))
+    }
+
+    pub(super) fn take(self) -> Option<W> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<W> Clone for Slot<W> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }

@@ -9,7 +9,7 @@ pub struct GroupError<E> {
     pub first: Failure<E>,
     /// What failed before it could be stopped, in order of time.
     pub rest: Vec<Failure<E>>,
-    /// How many children were aborted for it.
+    /// How many children were aborted for it. One that was aborted through its handle before is not among them.
     pub cancelled: usize,
 }
 
@@ -72,7 +72,7 @@ impl fmt::Display for Origin {
 #[error("the task group takes no more children")]
 pub struct GroupClosed;
 
-/// The child gave no value: it was aborted, or it failed, and then the group's error says so.
+/// The child gave no value: it was aborted, or it failed or panicked, and then so does the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the child was stopped")]
 pub struct Stopped;

@@ -62,6 +62,27 @@ impl Drop for Guard {
     }
 }
 
+/// A destructor that uses its group.
+struct Closes(TaskGroup<Wrong>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// For what may hang a thread. Bounded in real time, too.
+fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(work()));
+    end.recv_timeout(Duration::from_secs(10)).expect("the thread hangs, or it panicked")
+}
+
+fn two_workers() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().expect("two threads can be had")
+}
+
 /// For blocking children. Bounded in real time: a group that never tells them is to fail its test, not to hang it.
 fn until_cancelled(group: &TaskGroup<Wrong>) {
     let start = std::time::Instant::now();
@@ -174,6 +195,93 @@ fn a_body_that_waits_for_a_child_that_fails_gets_no_further() {
         (reached.load(SeqCst), failed.first, failed.rest)
     });
     assert_eq!(run.end, End::Returned((0, child(0, Wrong::Number(1)), Vec::new())));
+}
+
+#[test]
+fn a_body_in_the_middle_of_a_poll_is_stopped_at_its_next_await_and_hears_no_echo() {
+    // Of a child that fails, of one that panics, of one that is aborted for that.
+    for scenario in 0..3 {
+        let reached = AtomicUsize::new(0);
+        let group = task_group(async |group: TaskGroup<Wrong>| {
+            let sibling = group.spawn(pending::<Result<(), Wrong>>())?;
+            let failing = group.spawn(async move {
+                if scenario == 1 {
+                    resume_unwind(Box::new(7_u32));
+                }
+                Err::<(), _>(Wrong::Number(1))
+            })?;
+            // The signal to stop has been looked at in this poll, and comes too late for it.
+            until_cancelled(&group);
+            let start = std::time::Instant::now();
+            while tasks() > 0 {
+                assert!(start.elapsed() < Duration::from_secs(10), "the children are still there");
+                std::thread::yield_now();
+            }
+            let got = if scenario == 2 { sibling.await } else { failing.await };
+            reached.fetch_add(1, SeqCst);
+            Ok(got?)
+        });
+        match two_workers().block_on(AssertUnwindSafe(group).catch_unwind()) {
+            Ok(result) => {
+                let failed = result.unwrap_err();
+                assert_eq!((failed.first, failed.rest), (child(1, Wrong::Number(1)), Vec::new()));
+            }
+            Err(payload) => assert_eq!(*payload.downcast::<u32>().unwrap(), 7),
+        }
+        assert_eq!(reached.load(SeqCst), 0, "scenario {scenario}");
+    }
+}
+
+#[test]
+fn on_several_threads_no_body_hears_an_echo_either() {
+    two_workers().block_on(async {
+        let start = std::time::Instant::now();
+        let mut round = 0;
+        while round < 5000 && start.elapsed() < ms(300) {
+            round += 1;
+            let failed = task_group(async |group| {
+                let failing = group.spawn(async move {
+                    (0..round % 50).for_each(|_| std::hint::spin_loop());
+                    Err::<(), _>(Wrong::Number(1))
+                })?;
+                (0..round % 37 * 3).for_each(|_| std::hint::spin_loop());
+                Ok(failing.await?)
+            })
+            .await
+            .unwrap_err();
+            assert_eq!(
+                (failed.first, failed.rest),
+                (child(0, Wrong::Number(1)), Vec::new()),
+                "round {round}"
+            );
+        }
+    });
+}
+
+#[test]
+fn when_a_failed_group_has_returned_or_was_dropped_its_handles_say_stopped() {
+    paused(async {
+        let mut kept = Vec::new();
+        task_group(async |group| {
+            kept.push(group.spawn(pending::<Result<(), Wrong>>())?);
+            kept.push(group.spawn(async { Err(Wrong::Number(1)) })?);
+            kept.push(group.spawn(pending())?);
+            pending::<Result<(), _>>().await
+        })
+        .await
+        .unwrap_err();
+        for handle in kept {
+            assert_eq!(handle.now_or_never(), Some(Err(Stopped)));
+        }
+
+        let mut kept = None;
+        let dropped = task_group(async |group| {
+            kept = Some(group.spawn(pending::<Result<(), Wrong>>())?);
+            pending::<Result<(), Wrong>>().await
+        });
+        timeout(ms(10), dropped).await.unwrap_err();
+        assert_eq!(kept.unwrap().await, Err(Stopped));
+    });
 }
 
 #[test]
@@ -482,6 +590,89 @@ fn a_closed_a_failed_a_finished_and_a_dropped_group_refuse_and_drop_what_they_ar
 }
 
 #[test]
+fn outside_a_runtime_it_panics_and_a_destructor_may_use_the_group() {
+    fn outside(group: &TaskGroup<Wrong>, blocking: bool) {
+        let closes = Closes(group.clone());
+        if blocking {
+            drop(group.spawn_blocking(move || {
+                let _closes = closes;
+                Ok(())
+            }));
+        } else {
+            drop(group.spawn(async move {
+                let _closes = closes;
+                Ok(())
+            }));
+        }
+    }
+    for blocking in [false, true] {
+        let (panicked, group) = on_a_thread(move || {
+            paused(task_group(async |group: TaskGroup<Wrong>| {
+                let handle = group.clone();
+                let panicked = std::thread::spawn(move || outside(&handle, blocking)).join().is_err();
+                Ok::<_, Wrong>((panicked, format!("{group:?}")))
+            }))
+            .unwrap()
+        });
+        assert!(panicked, "blocking: {blocking}");
+        assert_eq!(group, "TaskGroup { children: 0, open: false }");
+    }
+}
+
+#[test]
+fn on_a_runtime_that_was_shut_down_a_destructor_may_use_the_group() {
+    for blocking in [false, true] {
+        let (got, alive) = on_a_thread(move || {
+            let runtime = two_workers();
+            let handle = runtime.handle().clone();
+            runtime.shutdown_timeout(Duration::from_secs(10));
+            let alive = Alive::default();
+            let guard = alive.guard();
+            let got = handle.block_on(task_group(async |group: TaskGroup<Wrong>| {
+                let closes = Closes(group.clone());
+                let child = if blocking {
+                    group.spawn_blocking(move || {
+                        let _held = (closes, guard);
+                        Ok(())
+                    })?
+                } else {
+                    group.spawn(async move {
+                        let _held = (closes, guard);
+                        Ok(())
+                    })?
+                };
+                Ok(child.await)
+            }));
+            (got.unwrap(), alive.count())
+        });
+        assert_eq!((got, alive), (Err(Stopped), 0), "blocking: {blocking}");
+    }
+}
+
+#[test]
+fn a_child_that_was_let_in_at_the_last_moment_is_waited_for() {
+    two_workers().block_on(async {
+        let start = std::time::Instant::now();
+        while start.elapsed() < ms(300) {
+            let (give, take) = std::sync::mpsc::channel::<TaskGroup<Wrong>>();
+            let outsider = tokio::task::spawn_blocking(move || {
+                let group = take.recv().unwrap();
+                std::iter::from_fn(|| group.spawn(async { Ok(()) }).ok()).take(1000).collect::<Vec<_>>()
+            });
+            task_group(async |group| {
+                give.send(group).unwrap();
+                Ok(())
+            })
+            .await
+            .unwrap();
+            for child in outsider.await.unwrap() {
+                assert_eq!(child.await, Ok(()), "it was let in, and then stopped");
+            }
+        }
+    });
+}
+
+#[test]
 fn blocking_children_are_waited_for_and_told_to_stop() {
     paused(async {
         let alive = Alive::default();
@@ -560,6 +751,45 @@ fn a_child_that_was_aborted_alone_has_not_failed_and_its_handle_says_so() {
         assert_eq!(failed.cancelled, 1, "one was cancelled for the failure, the other was not");
         assert_eq!(failed.first.origin, Origin::Child(2), "numbers are not given twice");
     });
+    for rest in [0, 5] {
+        paused(async {
+            let failed = task_group(async |group| {
+                group.spawn(pending::<Result<(), Wrong>>())?.abort();
+                group.spawn(pending::<Result<(), Wrong>>())?;
+                // Without a rest it fails before anybody can have noticed that the first child has gone.
+                if rest > 0 {
+                    sleep(ms(rest)).await;
+                }
+                Err::<(), _>(Wrong::Number(1))
+            })
+            .await
+            .unwrap_err();
+            assert_eq!(failed.cancelled, 1, "after {rest} ms");
+        });
+    }
+}
+
+/// A handle as some like it.
+struct AbortOnDrop(Child<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[test]
+fn a_child_that_is_aborted_again_when_the_group_has_failed_counts_as_cancelled() {
+    paused(async {
+        let failed = task_group::with_grace(ms(10), async |group| {
+            let _sibling = AbortOnDrop(group.spawn(pending::<Result<(), Wrong>>())?);
+            group.spawn(async { Err::<(), _>(Wrong::Number(1)) })?;
+            pending::<Result<(), _>>().await
+        })
+        .await
+        .unwrap_err();
+        assert_eq!(failed.cancelled, 1);
+    });
 }
 
 #[test]
@@ -636,6 +866,93 @@ fn with_grace_it_returns_as_soon_as_the_last_child_has_ended() {
         .cancelled
     });
     assert_eq!((run.end, run.elapsed), (End::Returned(0), ms(10)));
+}
+
+#[test]
+fn with_grace_a_child_does_not_wait_for_a_sibling_that_failed() {
+    // While the body waits, too, and when it has ended.
+    for ended in [false, true] {
+        let run = simulate("", async |_| {
+            let failed = task_group::with_grace(Duration::from_secs(30), async |group| {
+                let failing = group.spawn(async {
+                    sleep(ms(10)).await;
+                    Err::<(), _>(Wrong::Number(1))
+                })?;
+                group.spawn(async { Ok(failing.await?) })?;
+                if ended { Ok(()) } else { pending().await }
+            })
+            .await
+            .unwrap_err();
+            (failed.first, failed.rest, failed.cancelled)
+        });
+        let rest = vec![child(1, Wrong::Stopped(Stopped))];
+        assert_eq!(run.end, End::Returned((child(0, Wrong::Number(1)), rest, 0)));
+        assert_eq!(run.elapsed, ms(10));
+    }
+}
+
+#[test]
+fn a_blocking_child_does_not_wait_for_a_sibling_that_failed() {
+    let got = on_a_thread(|| {
+        two_workers().block_on(async {
+            let (tell, told) = std::sync::mpsc::channel();
+            let failed = task_group(async |group| {
+                let (begun, begin) = tokio::sync::oneshot::channel();
+                let failing = group.spawn(async {
+                    begin.await.unwrap();
+                    Err::<(), _>(Wrong::Number(1))
+                })?;
+                group.spawn_blocking(move || {
+                    begun.send(()).unwrap();
+                    tell.send(Handle::current().block_on(failing)).unwrap();
+                    Ok(())
+                })?;
+                pending::<Result<(), Wrong>>().await
+            })
+            .await
+            .unwrap_err();
+            assert_eq!(failed.failures().count(), 1);
+            told.try_recv()
+        })
+    });
+    assert_eq!(got, Ok(Err(Stopped)));
+}
+
+#[test]
+fn with_several_panics_the_first_is_resumed_and_errors_are_lost() {
+    paused(async {
+        let payload = panic_of(task_group::with_grace(ms(100), async |group| {
+            group.spawn(async { Err::<(), _>(Wrong::Number(1)) })?;
+            for late in [30, 20] {
+                let stop = group.cancelled();
+                group.spawn(async move {
+                    stop.await;
+                    sleep(ms(late)).await;
+                    resume_unwind(Box::new(late));
+                    #[expect(unreachable_code, reason = "it names the type of the child's value")]
+                    Ok(())
+                })?;
+            }
+            pending::<Result<(), Wrong>>().await
+        }))
+        .await;
+        assert_eq!(*payload.downcast::<u64>().unwrap(), 20);
+    });
+}
+
+#[test]
+fn with_grace_it_needs_a_timer_only_if_somebody_is_left() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        // Many times, for a group that leaves it to chance.
+        for _ in 0..64 {
+            let failed = task_group::with_grace(ms(10), async |group| {
+                group.spawn(async { Ok(()) })?.await?;
+                Err::<(), _>(Wrong::Number(1))
+            });
+            assert_eq!(failed.await.unwrap_err().first.origin, Origin::Body);
+        }
+    });
 }
 
 #[test]
@@ -756,8 +1073,7 @@ fn a_child_handle_or_a_wait_for_cancellation_can_be_dropped_without_a_loss() {
 
 #[test]
 fn it_can_be_spawned_and_holds_on_several_threads() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
+    two_workers().block_on(async {
         for round in 0..300_usize {
             let alive = Alive::default();
             let counted = alive.clone();
