@@ -72,6 +72,7 @@ impl Course {
         let root = temporary.canonicalize().unwrap_or(temporary).join("workshop-tests").join(&mark);
         let course = Self { root, mark, budget: "60" };
         course.write("Cargo.toml", "[workspace]\nmembers = []\n");
+        fs::create_dir_all(course.temporary()).expect("the temporary folder takes folders");
         for exercise in Self::exercises() {
             course.write(&format!("crates/{}/exercises/dependencies.toml", exercise.chapter), "");
             for (file, text) in [
@@ -110,6 +111,12 @@ impl Course {
         fs::read(self.root.join(path)).expect("the file was written")
     }
 
+    /// The system's folder for temporary files, as the workshop is told: what one that is killed leaves goes with the
+    /// course.
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.root.join("temporary")
+    }
+
     /// Writes the learner's file.
     pub(crate) fn answer(&self, exercise: &str, text: impl AsRef<[u8]>) {
         self.write(&Self::path(exercise, "exercise.rs"), text);
@@ -125,6 +132,7 @@ impl Course {
         // Answers are small, and each course builds few of them: what rustc keeps for the next build is not worth it.
         command
             .env("CARGO_INCREMENTAL", "0")
+            .envs(["TMPDIR", "TMP", "TEMP"].map(|name| (name, self.temporary())))
             .env("LC_ALL", "C.UTF-8")
             .env("COURSE_MARK", &self.mark)
             .env("WORKSHOP_BUDGET", self.budget);

@@ -127,16 +127,10 @@ fn a_workshop_that_is_killed_takes_the_build_along() {
 #[test]
 fn nothing_is_left_of_a_run_but_the_build() {
     let course = Course::new();
-    let temporary = course.root.join("temporary");
-    std::fs::create_dir(&temporary).expect("the temporary folder takes folders");
-    for answer in [RIGHT, "pub fn answer() -> u32 { std::process::exit(0) }"] {
-        course.answer("gather", answer);
-        let mut command = course.command(&["check", "gather"]);
-        command.envs(["TMPDIR", "TMP", "TEMP"].map(|name| (name, &temporary)));
-        command.output().expect("the workshop starts");
-    }
+    course.judge("gather", RIGHT);
+    course.judge("gather", "pub fn answer() -> u32 { std::process::exit(0) }");
     assert_none_left(&course);
-    for folder in [course.root.join("target/workshop/runs"), temporary] {
+    for folder in [course.root.join("target/workshop/runs"), course.temporary()] {
         assert_eq!(crate::fixture::names(&folder), [""; 0]);
     }
     assert!(
