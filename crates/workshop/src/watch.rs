@@ -39,6 +39,8 @@ use std::{
 const GLANCE: Duration = Duration::from_millis(40);
 /// Every so many glances the bytes are compared whatever the time of modification says: some clocks are coarse.
 const THOROUGH: u32 = 25;
+/// Longer than an orderly end takes.
+const LAST_RESORT: Duration = Duration::from_secs(5);
 /// A file may be missing for so many glances, while an editor replaces it.
 const PATIENCE: u32 = 10;
 
@@ -58,12 +60,28 @@ pub(crate) fn run(repository: &Repository) -> Result<bool, Stop> {
             signal_hook::flag::register(signal, flag.flag()).map_err(Stop::cannot("listen for signals"))?;
         }
     }
+    last_resort(quit.clone());
     let mut watch = Watch::new(repository.clone(), quit, interrupt);
     let mut window = Window::open().map_err(Stop::cannot("take over the terminal"))?;
     let ended = watch.run(&mut window);
     drop(window);
     watch.finish();
     ended.map(|()| true)
+}
+
+/// Ends the process when it was asked to end and can't: a terminal that has gone away reads as "at its end" for ever, and
+/// crossterm goes on reading it for as long. What was started goes along, as it does when this is killed.
+fn last_resort(quit: Cancel) {
+    thread::spawn(move || {
+        while !quit.is_cancelled() {
+            thread::park_timeout(Duration::from_millis(200));
+        }
+        let asked = Instant::now();
+        while asked.elapsed() < LAST_RESORT {
+            thread::park_timeout(LAST_RESORT);
+        }
+        std::process::exit(1);
+    });
 }
 
 /// What a check's thread reports; the number tells old checks from the present one.
