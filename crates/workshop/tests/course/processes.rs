@@ -33,7 +33,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[track_caller]
-fn assert_none_left(course: &Course) {
+pub(crate) fn assert_none_left(course: &Course) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let left = alive(course);

@@ -1,6 +1,9 @@
 //! The watch screen on a terminal of its own, which util-linux's `script` provides.
 
-use crate::fixture::{Course, RIGHT, WRONG};
+use crate::{
+    fixture::{Course, RIGHT, WRONG},
+    processes::assert_none_left,
+};
 use std::{
     io::{Read as _, Write as _},
     process::{Child, Command, Stdio},
@@ -125,4 +128,17 @@ fn it_begins_with_the_first_exercise_that_is_not_solved() {
     watching.sees("to do");
     watching.press("\u{3}");
     watching.sees(LEFT_THE_SCREEN);
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let course = Course::new();
+    let Some(mut watching) = Watching::start(&course) else {
+        return;
+    };
+    watching.sees("to do");
+    // The window is closed: reading from it gives its end for ever, and nobody presses q.
+    watching.script.kill().expect("it is ours");
+    watching.script.wait().expect("it is ours");
+    assert_none_left(&course);
 }
