@@ -1,1 +1,1 @@
-//! Measurements: `cargo bench -p benches`. One file a chapter; `results/` keeps what came of them, where and when.
+//! Measurements: `cargo bench -p benches`. One file a chapter.
