@@ -10,6 +10,7 @@ mod wrong {
     pub(super) mod detached;
     pub(super) mod ends_at_the_first_error;
     pub(super) mod failures_left_out;
+    pub(super) mod never_more_than_four;
     pub(super) mod one_by_one;
     pub(super) mod one_too_few;
     pub(super) mod one_too_many;
@@ -31,6 +32,7 @@ testing::prove_exercise!(bounded, wrong: [
     detached,
     ends_at_the_first_error,
     failures_left_out,
+    never_more_than_four,
     one_by_one,
     one_too_few,
     one_too_many,

@@ -6,6 +6,7 @@ mod wrong {
     pub(super) mod awaits_in_order;
     pub(super) mod completion_order;
     pub(super) mod detached;
+    pub(super) mod errors_before_panics;
     pub(super) mod first_error_only;
     pub(super) mod keyed_by_id;
     pub(super) mod one_by_one;
@@ -22,6 +23,7 @@ testing::prove_exercise!(task_group, wrong: [
     awaits_in_order,
     completion_order,
     detached,
+    errors_before_panics,
     first_error_only,
     keyed_by_id,
     one_by_one,
