@@ -59,7 +59,7 @@ impl<T> Case<T> {
     }
 
     fn judged(name: String, run: Run<T>) -> Checked<Self> {
-        let Run { end, elapsed, leaked, trace, panics } = run;
+        let Run { end, elapsed, leaked, trace, panics, waits: _ } = run;
         let verdict = |kind, rule: Option<&str>, expected: &str, seen: String| {
             let finding = Finding {
                 rule: rule.map(str::to_owned),
@@ -72,7 +72,9 @@ impl<T> Case<T> {
         };
         // Wherever a `todo!()` was reached, a task of its own included: the answer is not finished.
         let unhooked = match &end {
-            End::Panicked(message) => Some(Panic { message: message.clone(), place: String::new() }),
+            End::Panicked(message) => {
+                Some(Panic { message: message.clone(), place: String::new(), in_a_task: false })
+            }
             _ => None,
         };
         if let Some(todo) = panics.iter().chain(&unhooked).find(|panic| panic.message.starts_with(TODO)) {

@@ -3,9 +3,9 @@
 //! The answer runs on a thread of its own, so that one which blocks or spins can be told from one that is slow, named,
 //! and ended with the process.
 
-use crate::simulation::PROGRESS;
+use crate::stuck::{Patience, Progress, Watched, watched};
 use common::{
-    Recorder, Verdict, draw,
+    Verdict, draw,
     verdict::{Finding, Kind},
 };
 use serde_json::Value;
@@ -16,31 +16,13 @@ use std::{
     io::{BufRead as _, IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc,
-    },
+    sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-/// Without any progress for this long, and with the processor to itself, an answer hangs.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Without any progress, or in one run, for this long an answer hangs, however busy the machine may be.
-const LIMIT: Duration = Duration::from_secs(8);
-
-/// How many runs have begun.
-static RUNS: AtomicU64 = AtomicU64::new(0);
-
-/// The recorder of the run in work, for the timeline of one that hangs.
-static WATCHED: Mutex<Option<Recorder>> = Mutex::new(None);
-
-/// Tells the watchdog that a run begins.
-pub(crate) fn watch(recorder: &Recorder) {
-    RUNS.fetch_add(1, Relaxed);
-    *WATCHED.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorder.clone());
-}
+/// How long an answer may go without progress before it hangs.
+const PATIENCE: Patience = Patience { idle: Duration::from_secs(2), limit: Duration::from_secs(8) };
 
 /// Judges an answer with `check` and reports the verdict; to be the whole of an exercise's `main`.
 ///
@@ -71,7 +53,7 @@ pub fn judge(exercise: &str, check: impl FnOnce() -> Verdict + Send + 'static) -
             return ExitCode::from(2);
         }
     };
-    match leave(&path, &nonce, &watched(check)) {
+    match leave(&path, &nonce, &judged(check)) {
         // The answer may have left threads that never end: the process does not wait for them.
         Ok(()) => std::process::exit(0),
         Err(error) => {
@@ -112,6 +94,7 @@ fn supervise() -> io::Result<Verdict> {
             },
         ),
         None => found(
+            &Progress::default(),
             Kind::Panic,
             format!("the process died of {status}: a stack overflow, an abort, or a panic within a panic"),
         ),
@@ -170,93 +153,22 @@ fn print_verdict(exercise: &str, verdict: &Verdict) {
 }
 
 /// Runs `check` on a thread and watches it: comes back with a verdict, whatever the answer does.
-fn watched(check: impl FnOnce() -> Verdict + Send + 'static) -> Verdict {
-    let (send, receive) = mpsc::channel();
-    let (send_id, receive_id) = mpsc::channel();
-    let spawned = thread::Builder::new().name(String::from("check")).spawn(move || {
-        drop(send_id.send(activity::this_thread()));
-        // The receiver is gone only if the verdict was "hang".
-        drop(send.send(check()));
-    });
-    if let Err(error) = spawned {
-        return found(Kind::Panic, format!("no thread to run the answer on: {error}"));
-    }
-    let thread = receive_id.recv().ok().flatten();
-    let mut since = Stretch::begin(thread.as_deref());
-    let mut run = (RUNS.load(Relaxed), Instant::now());
-    loop {
-        match receive.recv_timeout(Duration::from_millis(50)) {
-            Ok(verdict) => return verdict,
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                return found(Kind::Panic, String::from("the check itself panicked, outside any case"));
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
+fn judged(check: impl FnOnce() -> Verdict + Send + 'static) -> Verdict {
+    let progress = Arc::new(Progress::default());
+    match watched("check", &progress, PATIENCE, check, |_| ()) {
+        Watched::Ended(verdict) => verdict,
+        Watched::Stuck(seen) => found(&progress, Kind::Hang, seen),
+        Watched::Died => {
+            found(&progress, Kind::Panic, String::from("the check itself panicked, outside any case"))
         }
-        if RUNS.load(Relaxed) != run.0 {
-            run = (RUNS.load(Relaxed), Instant::now());
-        }
-        if run.1.elapsed() >= LIMIT {
-            let seen = format!("one case has taken {} s of real time", LIMIT.as_secs());
-            return found(Kind::Hang, seen);
-        }
-        if PROGRESS.load(Relaxed) != since.progress {
-            since = Stretch::begin(thread.as_deref());
-        } else if let Some(seen) = since.hang(thread.as_deref()) {
-            return found(Kind::Hang, seen);
+        Watched::NoThread(error) => {
+            found(&progress, Kind::Panic, format!("no thread to run the answer on: {error}"))
         }
     }
 }
 
-/// A stretch of time without progress.
-struct Stretch {
-    progress: u64,
-    began: Instant,
-    processor: Option<Duration>,
-}
-
-impl Stretch {
-    fn begin(thread: Option<&Path>) -> Self {
-        Self {
-            progress: PROGRESS.load(Relaxed),
-            began: Instant::now(),
-            processor: thread.and_then(activity::processor_time),
-        }
-    }
-
-    /// Says that the thread hangs, and how; nothing while it may only be slow.
-    fn hang(&self, thread: Option<&Path>) -> Option<String> {
-        let waited = self.began.elapsed();
-        if waited < PATIENCE {
-            return None;
-        }
-        let used = match (self.processor, thread.and_then(activity::processor_time)) {
-            (Some(before), Some(now)) => Some(now.saturating_sub(before)),
-            _ => None,
-        };
-        let seconds = waited.as_secs();
-        match used {
-            Some(used) if used >= PATIENCE * 3 / 4 => Some(format!(
-                "a busy loop: {seconds} s of computing in which no time passed for anybody else: a loop without an \
-                 `.await`, or one whose awaits are ready at once (`yield_now`, `sleep(0)`, `try_recv`)",
-            )),
-            Some(used) if used <= PATIENCE / 10 => Some(format!(
-                "a blocked thread: for {seconds} s nothing could run, because the thread that runs every future \
-                 stands still in a call that is not async (a std lock, channel, sleep or join) or waits for one \
-                 elsewhere (`spawn_blocking`, a thread)",
-            )),
-            _ if waited >= LIMIT => Some(format!(
-                "the thread that runs every future is busy or blocked: no progress for {seconds} s"
-            )),
-            _ => None,
-        }
-    }
-}
-
-fn found(kind: Kind, seen: String) -> Verdict {
-    let trace = match WATCHED.try_lock() {
-        Ok(recorder) => recorder.as_ref().map(Recorder::trace),
-        Err(_) => None,
-    };
+fn found(progress: &Progress, kind: Kind, seen: String) -> Verdict {
+    let trace = progress.recorder().map(|recorder| recorder.trace());
     let rule = if kind == Kind::Hang { "ends" } else { "no-panic" };
     let case = trace.as_ref().map(|trace| trace.title.clone()).unwrap_or_default();
     let expected = if kind == Kind::Hang {
@@ -268,29 +180,4 @@ fn found(kind: Kind, seen: String) -> Verdict {
         kind,
         Finding { rule: Some(rule.to_owned()), case, expected: expected.to_owned(), seen, trace },
     )
-}
-
-/// What a thread has used of the processor. Linux tells; elsewhere a hang is found later, and not told apart.
-mod activity {
-    use std::{fs, path::Path, path::PathBuf, time::Duration};
-
-    /// The folder in which the system keeps this thread's figures.
-    pub(super) fn this_thread() -> Option<PathBuf> {
-        let link = fs::read_link("/proc/thread-self").ok()?;
-        Some(Path::new("/proc").join(link))
-    }
-
-    /// The processor time that a thread has used.
-    pub(super) fn processor_time(thread: &Path) -> Option<Duration> {
-        // The first figure is the time on the processor, in nanoseconds.
-        if let Ok(figures) = fs::read_to_string(thread.join("schedstat")) {
-            return figures.split_whitespace().next()?.parse().ok().map(Duration::from_nanos);
-        }
-        // Kernels built without scheduler statistics count in ticks of 10 ms: fields 14 and 15, after a name in
-        // parentheses that may itself hold spaces.
-        let figures = fs::read_to_string(thread.join("stat")).ok()?;
-        let fields: Vec<&str> = figures.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        Some(Duration::from_millis(10 * ticks))
-    }
 }

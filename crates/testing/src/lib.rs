@@ -11,6 +11,7 @@
 //! | [`mod@latencies`] | seeded latencies, so that what is asked first is not answered first |
 
 pub mod answers;
+mod bell;
 pub mod case;
 pub mod every_await;
 pub mod goldens;
@@ -18,6 +19,8 @@ pub mod judge;
 pub mod latencies;
 mod panics;
 pub mod simulation;
+mod stacks;
+mod stuck;
 
 pub use case::{Case, Checked, verdict};
 pub use every_await::every_await;

@@ -8,6 +8,8 @@ pub(crate) struct Panic {
     pub(crate) message: String,
     /// `file:line`, empty if unknown.
     pub(crate) place: String,
+    /// Whether a task panicked, and not the body of the run.
+    pub(crate) in_a_task: bool,
 }
 
 thread_local! {
@@ -30,6 +32,7 @@ pub(crate) fn collect<T>(body: impl FnOnce() -> T) -> (T, Vec<Panic>) {
                         .location()
                         .map(|at| format!("{}:{}", at.file(), at.line()))
                         .unwrap_or_default(),
+                    in_a_task: tokio::task::try_id().is_some(),
                 });
                 true
             });

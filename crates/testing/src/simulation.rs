@@ -1,18 +1,25 @@
 //! One run on the paused clock.
 
-use crate::panics::{self, Panic};
+use crate::{
+    bell::OnlyWhenWoken,
+    panics::{self, Panic},
+    stacks,
+    stuck::Progress,
+};
 use common::{
     Recorder, Trace,
     clock::{parked, paused_builder},
     recorder::panic_message,
 };
-use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures_util::FutureExt as _;
 use std::{
+    fmt,
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use tokio::{
@@ -23,10 +30,6 @@ use tokio::{
 
 /// Virtual time after which a run is given up. No case takes longer than a few virtual seconds.
 pub const HORIZON: Duration = Duration::from_secs(60);
-
-/// Counts the moments at which a run moved on, which is to say that its clock did: what the watchdog of
-/// [`mod@crate::judge`] looks at.
-pub(crate) static PROGRESS: AtomicU64 = AtomicU64::new(0);
 
 /// What came of a run.
 #[derive(Debug)]
@@ -39,7 +42,18 @@ pub struct Run<T> {
     pub leaked: usize,
     /// What was recorded.
     pub trace: Trace,
+    /// Where the body waited, if it had not ended.
+    pub waits: Option<Waits>,
     pub(crate) panics: Vec<Panic>,
+}
+
+/// Where a body waits that does not end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waits {
+    /// At these lines, as far as they are known.
+    At(Vec<String>),
+    /// It waits no more: polled once again without having been woken, it ended. Its wake-up was lost.
+    NoMore,
 }
 
 /// How a run ended.
@@ -76,43 +90,79 @@ pub enum End<T> {
 /// # Panics
 /// If called from within a runtime. Panics of `body` are caught: [`End::Panicked`].
 pub fn simulate<T>(title: &str, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T> {
+    run(title, Setting::default(), body)
+}
+
+/// What the runs of an exercise, and those of a test, do differently.
+pub(crate) struct Setting {
+    /// Virtual time after which a run is given up.
+    pub(crate) horizon: Duration,
+    /// Virtual time that tasks get to end, once the body has.
+    pub(crate) grace: Duration,
+    /// Whether sockets work.
+    pub(crate) io: bool,
+    /// Called when everything waits, before the clock moves.
+    pub(crate) on_idle: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self { horizon: HORIZON, grace: Duration::ZERO, io: false, on_idle: Box::new(|| ()) }
+    }
+}
+
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setting").field("horizon", &self.horizon).finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T> {
+    let Setting { horizon, grace, io, on_idle } = setting;
+    let progress = Progress::here();
     let parks = Arc::new(AtomicU64::new(0));
-    let count = parks.clone();
+    let mut builder = paused_builder();
+    if io {
+        builder.enable_io();
+    }
+    let (count, parking, unparking) = (parks.clone(), progress.clone(), progress.clone());
     let last = Mutex::new(None);
-    let runtime = paused_builder()
+    let runtime = builder
         .on_thread_park(move || {
             count.fetch_add(1, Relaxed);
             let now = Some(Instant::now());
             if last.lock().is_ok_and(|mut last| std::mem::replace(&mut *last, now) != now) {
-                PROGRESS.fetch_add(1, Relaxed);
+                parking.clock_moved();
             }
+            on_idle();
+            parking.parked(true);
             parked(true);
+        })
+        .on_thread_unpark(move || {
+            unparking.parked(false);
+            parked(false);
         })
         .build()
         .expect("no runtime: the process is out of file descriptors or memory");
 
     let (mut run, panics) = panics::collect(|| {
         let run = runtime.block_on(async {
-            PROGRESS.fetch_add(1, Relaxed);
             let recorder = Recorder::new(title);
-            crate::judge::watch(&recorder);
+            progress.begin(&recorder);
             let start = Instant::now();
-            // Alone in a set, it is polled when its own waker was woken, and not whenever the sleeps below are: that
-            // would hide a wake-up that the answer has lost.
-            let body = AssertUnwindSafe(body(recorder.clone())).catch_unwind();
-            let mut body = FuturesUnordered::from_iter([body]);
+            let mut body = OnlyWhenWoken::new(AssertUnwindSafe(body(recorder.clone())).catch_unwind());
             let end = tokio::select! {
                 biased;
-                Some(returned) = body.next() => match returned {
+                returned = &mut body => match returned {
                     Ok(value) => End::Returned(value),
                     Err(payload) => End::Panicked(panic_message(&*payload).to_owned()),
                 },
-                () = sleep(HORIZON) => {
+                () = sleep(horizon) => {
                     // Is anybody still busy? If anything but this sleep has the runtime wake up, yes; if not, nobody
                     // ever will be again. A sleep costs a wake-up for each level of tokio's timer wheel that it
                     // descends, of which there are six. The short one is there to be quick about a busy loop.
                     let busy = async {
-                        for stretch in [Duration::from_secs(1), 10 * HORIZON] {
+                        for stretch in [Duration::from_secs(1), 10 * horizon] {
                             let before = parks.load(Relaxed);
                             sleep(stretch).await;
                             if parks.load(Relaxed) - before > 6 {
@@ -123,17 +173,34 @@ pub fn simulate<T>(title: &str, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T>
                     };
                     tokio::select! {
                         biased;
-                        Some(_) = body.next() => End::Endless,
+                        _ = &mut body => End::Endless,
                         busy = busy => if busy { End::Endless } else { End::Deadlock },
                     }
                 }
             };
             let elapsed = start.elapsed();
-            let leaked = tasks_left().await;
-            Run { end, elapsed, leaked, trace: recorder.trace(), panics: Vec::new() }
+            let before = matches!(end, End::Deadlock).then(|| recorder.trace());
+            // What follows is the kit's own work, and may read files.
+            progress.allow(true);
+            let waits = matches!(end, End::Deadlock).then(|| {
+                let mut cx = Context::from_waker(Waker::noop());
+                match stacks::poll(body.inside(), &mut cx) {
+                    (Poll::Pending, waiting) => Waits::At(waiting.lines()),
+                    (Poll::Ready(_), _) => Waits::NoMore,
+                }
+            });
+            let deadline = Instant::now() + grace;
+            let mut leaked = tasks_left().await;
+            while leaked > 0 && Instant::now() < deadline {
+                sleep(Duration::from_millis(1).max(grace / 100)).await;
+                leaked = tasks_left().await;
+            }
+            let trace = before.unwrap_or_else(|| recorder.trace());
+            Run { end, elapsed, leaked, trace, waits, panics: Vec::new() }
         });
         // Dropping a runtime waits for its blocking threads, and nobody knows how long they take.
         runtime.shutdown_background();
+        progress.allow(false);
         run
     });
     run.panics = panics;

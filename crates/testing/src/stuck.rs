@@ -1,0 +1,264 @@
+//! Runs a body on a thread of its own, and notices when that thread is stuck: an async program can't be interrupted
+//! from within, while it blocks its thread or computes without end.
+
+use common::Recorder;
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What the simulations on a thread tell its watcher.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// How often a clock moved.
+    moved: AtomicU64,
+    /// How often a runtime had nothing to do.
+    parks: AtomicU64,
+    /// Whether it has nothing to do at present.
+    parked: AtomicBool,
+    /// How many runs have begun.
+    runs: AtomicU64,
+    /// That of the run in work.
+    recorder: Mutex<Option<Recorder>>,
+    /// Set while the body blocks on purpose.
+    allowed: AtomicBool,
+}
+
+thread_local! {
+    /// The progress of this thread, if it is watched.
+    static HERE: RefCell<Option<Arc<Progress>>> = const { RefCell::new(None) };
+}
+
+impl Progress {
+    /// That of this thread; one that nobody looks at, if it is not watched.
+    pub(crate) fn here() -> Arc<Self> {
+        HERE.with_borrow(Clone::clone).unwrap_or_default()
+    }
+
+    pub(crate) fn begin(&self, recorder: &Recorder) {
+        self.runs.fetch_add(1, Relaxed);
+        self.moved.fetch_add(1, Relaxed);
+        *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorder.clone());
+    }
+
+    pub(crate) fn clock_moved(&self) {
+        self.moved.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn parked(&self, parked: bool) {
+        self.parks.fetch_add(u64::from(parked), Relaxed);
+        self.parked.store(parked, Relaxed);
+    }
+
+    pub(crate) fn allow(&self, allowed: bool) {
+        self.allowed.store(allowed, Relaxed);
+    }
+
+    /// The recorder of the run in work; `None` too while the stuck thread holds it.
+    pub(crate) fn recorder(&self) -> Option<Recorder> {
+        self.recorder.try_lock().ok()?.clone()
+    }
+}
+
+/// How long a watched thread may stand still.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Without any progress, and with the processor to itself.
+    pub(crate) idle: Duration,
+    /// Without any progress, or in one run, however busy the machine may be.
+    pub(crate) limit: Duration,
+}
+
+/// What came of a watched body.
+#[derive(Debug)]
+pub(crate) enum Watched<T> {
+    /// It returned.
+    Ended(T),
+    /// It panicked outside of any run.
+    Died,
+    /// It is stuck, and left to itself.
+    Stuck(String),
+    /// There was no thread to be had.
+    NoThread(std::io::Error),
+}
+
+/// Asleep for this long in the middle of a poll, a thread has blocked.
+const NAP: Duration = Duration::from_millis(100);
+
+/// Runs `body` on a thread called `name`, and comes back when it has ended or is stuck. `napped` hears of each stretch
+/// in which the thread slept in the middle of a poll, once.
+pub(crate) fn watched<T: Send + 'static>(
+    name: &str,
+    progress: &Arc<Progress>,
+    patience: Patience,
+    body: impl FnOnce() -> T + Send + 'static,
+    mut napped: impl FnMut(Duration),
+) -> Watched<T> {
+    let (send, receive) = mpsc::channel();
+    let (send_id, receive_id) = mpsc::channel();
+    let fed = progress.clone();
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        HERE.set(Some(fed));
+        // The receivers are gone only if the body was given up.
+        drop(send_id.send(activity::this_thread()));
+        drop(send.send(body()));
+    });
+    let handle = match spawned {
+        Ok(handle) => handle,
+        Err(error) => return Watched::NoThread(error),
+    };
+    let thread = receive_id.recv().ok().flatten();
+    let mut still = Stretch::begin(progress, thread.as_deref());
+    let mut poll = Stretch::begin(progress, thread.as_deref());
+    let mut told = None;
+    let mut run = (progress.runs.load(Relaxed), Instant::now());
+    loop {
+        match receive.recv_timeout(Duration::from_millis(20)) {
+            Ok(value) => {
+                // Its thread-locals are dropped before anybody goes on.
+                drop(handle.join());
+                return Watched::Ended(value);
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Watched::Died,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        let runs = progress.runs.load(Relaxed);
+        if runs != run.0 {
+            run = (runs, Instant::now());
+        }
+        if run.1.elapsed() >= patience.limit {
+            return Watched::Stuck(format!("one case has taken {} s of real time", patience.limit.as_secs()));
+        }
+        if progress.moved.load(Relaxed) != still.moved {
+            still = Stretch::begin(progress, thread.as_deref());
+        } else if let Some(seen) = still.hang(patience, thread.as_deref()) {
+            return Watched::Stuck(seen);
+        }
+        if progress.parks.load(Relaxed) != poll.parks
+            || progress.parked.load(Relaxed)
+            || progress.allowed.load(Relaxed)
+        {
+            poll = Stretch::begin(progress, thread.as_deref());
+        } else if told != Some(poll.began)
+            && let Some(slept) = poll.slept(thread.as_deref())
+        {
+            told = Some(poll.began);
+            napped(slept);
+        }
+    }
+}
+
+/// A stretch of real time without progress.
+struct Stretch {
+    moved: u64,
+    parks: u64,
+    began: Instant,
+    times: Option<activity::Times>,
+}
+
+impl Stretch {
+    fn begin(progress: &Progress, thread: Option<&Path>) -> Self {
+        Self {
+            moved: progress.moved.load(Relaxed),
+            parks: progress.parks.load(Relaxed),
+            began: Instant::now(),
+            times: thread.and_then(activity::times),
+        }
+    }
+
+    /// Says that the thread hangs, and how; nothing while it may only be slow.
+    fn hang(&self, patience: Patience, thread: Option<&Path>) -> Option<String> {
+        let waited = self.began.elapsed();
+        if waited < patience.idle {
+            return None;
+        }
+        let used = match (self.times, thread.and_then(activity::times)) {
+            (Some(before), Some(now)) => Some(now.computing.saturating_sub(before.computing)),
+            _ => None,
+        };
+        let seconds = waited.as_secs();
+        match used {
+            Some(used) if used >= patience.idle * 3 / 4 => Some(format!(
+                "a busy loop: {seconds} s of computing in which no time passed for anybody else: a loop without an \
+                 `.await`, or one whose awaits are ready at once (`yield_now`, `sleep(0)`, `try_recv`)",
+            )),
+            Some(used) if used <= patience.idle / 10 => Some(format!(
+                "a blocked thread: for {seconds} s nothing could run, because the thread that runs every future \
+                 stands still in a call that is not async (a std lock, channel, sleep or join) or waits for one \
+                 elsewhere (`spawn_blocking`, a thread)",
+            )),
+            _ if waited >= patience.limit => Some(format!(
+                "the thread that runs every future is busy or blocked: no progress for {seconds} s"
+            )),
+            _ => None,
+        }
+    }
+
+    /// How long the thread has slept, if it has for longer than a [`NAP`] and still does. A thread that waits for its
+    /// turn on a busy machine does not sleep.
+    fn slept(&self, thread: Option<&Path>) -> Option<Duration> {
+        let waited = self.began.elapsed();
+        let (before, thread) = (self.times?, thread?);
+        if waited < NAP || !activity::asleep(thread)? {
+            return None;
+        }
+        let now = activity::times(thread)?;
+        let awake = (now.computing + now.queueing?).saturating_sub(before.computing + before.queueing?);
+        let slept = waited.saturating_sub(awake);
+        (slept >= NAP).then_some(slept)
+    }
+}
+
+/// What a thread does. Linux tells; elsewhere a hang is found later, and not told apart.
+mod activity {
+    use super::{Duration, Path, PathBuf};
+    use std::fs;
+
+    /// The folder in which the system keeps this thread's figures.
+    pub(super) fn this_thread() -> Option<PathBuf> {
+        let link = fs::read_link("/proc/thread-self").ok()?;
+        Some(Path::new("/proc").join(link))
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Times {
+        /// On a processor.
+        pub(super) computing: Duration,
+        /// Ready to run, and waiting for a processor.
+        pub(super) queueing: Option<Duration>,
+    }
+
+    pub(super) fn times(thread: &Path) -> Option<Times> {
+        if let Ok(figures) = fs::read_to_string(thread.join("schedstat")) {
+            let mut figures = figures.split_whitespace().map_while(|figure| figure.parse().ok());
+            let (computing, queueing) = (figures.next()?, figures.next()?);
+            return Some(Times {
+                computing: Duration::from_nanos(computing),
+                queueing: Some(Duration::from_nanos(queueing)),
+            });
+        }
+        // Kernels built without scheduler statistics count in ticks of 10 ms: fields 14 and 15.
+        let figures = status(thread)?;
+        let fields: Vec<&str> = figures.split_whitespace().collect();
+        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        Some(Times { computing: Duration::from_millis(10 * ticks), queueing: None })
+    }
+
+    /// Whether it waits for something else than a processor.
+    pub(super) fn asleep(thread: &Path) -> Option<bool> {
+        Some(status(thread)?.trim_start().starts_with(['S', 'D']))
+    }
+
+    /// The fields from the third on; before them is a name in parentheses that may itself hold spaces.
+    fn status(thread: &Path) -> Option<String> {
+        let figures = fs::read_to_string(thread.join("stat")).ok()?;
+        Some(figures.rsplit_once(')')?.1.to_owned())
+    }
+}
