@@ -1,13 +1,20 @@
 //! Drops a future at each of its awaits in turn.
 
-use crate::simulation::tasks_left;
+use crate::{
+    simulation::tasks_left,
+    stacks::{self, Waiting},
+};
 use common::clock::paused;
 use std::{
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{task::coop, time::sleep};
+use tokio::{
+    runtime::Builder,
+    task::coop,
+    time::{Instant, sleep},
+};
 
 /// Runs `operation` again and again, each time on a fresh paused runtime and a fresh state from `setup`, and drops it
 /// at its first await, at its second, and so on; then once more at each, in the moment between its wake-up and its next
@@ -21,7 +28,7 @@ use tokio::{task::coop, time::sleep};
 /// It gives the number of awaits at which the future was dropped.
 ///
 /// # Errors
-/// The first drop after which the invariant did not hold, or tasks were left: which await, and what broke.
+/// The first drop after which the invariant did not hold, or tasks were left: which await, on which line, and what broke.
 ///
 /// # Panics
 /// If called from within a runtime, or if the operation has no end after 10,000 awaits.
@@ -44,6 +51,7 @@ use tokio::{task::coop, time::sleep};
 ///         if sum == 100 { Ok(()) } else { Err(format!("{sum} in all, not 100")) }
 ///     },
 /// );
+/// // "dropped at await 2 (src/bank.rs:9), while it waited: 90 in all, not 100"
 /// assert!(broken.unwrap_err().contains("90 in all"));
 /// ```
 ///
@@ -54,27 +62,94 @@ pub fn every_await<S, F: Future>(
     operation: impl Fn(&S) -> F,
     invariant: impl AsyncFn(S) -> Result<(), String>,
 ) -> Result<usize, String> {
+    at_each_moment(|moment, at| {
+        paused(async {
+            let state = setup();
+            let mut drop_at = DropAt::new(operation(&state), at, moment);
+            let ended = (&mut drop_at).await;
+            let told = |what: String| drop_at.told(ended, &what);
+            let left = tasks_left().await;
+            if left > 0 {
+                return Err(told(format!("{left} tasks left")));
+            }
+            // Whatever was set in motion comes to rest before the invariant is asked.
+            sleep(Duration::from_secs(60)).await;
+            invariant(state).await.map_err(told)?;
+            Ok(ended)
+        })
+    })
+}
+
+/// Like [`every_await()`], for operations with real I/O: a database, a socket. The clock is not paused, each state is made
+/// by an async `setup`, and the tasks that are left are counted after `invariant`, which closes what it was given, and
+/// get a second to end.
+///
+/// At which awaits such an operation waits depends on how quickly the other side answers. An await that is always
+/// answered before the next poll is not seen; the gain over one run is that all the others are.
+///
+/// # Errors
+/// As [`every_await()`].
+///
+/// # Panics
+/// As [`every_await()`].
+///
+/// # Examples
+/// ```
+/// use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::{TcpListener, TcpStream}};
+///
+/// let awaits = testing::every_await::with_io(
+///     async || TcpListener::bind(("127.0.0.1", 0)).await.unwrap(),
+///     |listener| {
+///         let there = listener.local_addr().unwrap();
+///         async move { TcpStream::connect(there).await.unwrap().write_all(b"all").await.unwrap() }
+///     },
+///     async |listener| {
+///         // Whoever was dropped before it had connected is not here.
+///         let arrived = tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept()).await;
+///         let Ok(Ok((mut stream, _))) = arrived else { return Ok(()) };
+///         let mut sent = Vec::new();
+///         stream.read_to_end(&mut sent).await.unwrap();
+///         if sent.is_empty() || sent == b"all" { Ok(()) } else { Err(format!("half a message: {sent:?}")) }
+///     },
+/// );
+/// assert!(awaits.unwrap() > 0);
+/// ```
+pub fn with_io<S, F: Future>(
+    setup: impl AsyncFn() -> S,
+    operation: impl Fn(&S) -> F,
+    invariant: impl AsyncFn(S) -> Result<(), String>,
+) -> Result<usize, String> {
+    at_each_moment(|moment, at| {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("no runtime: the process is out of file descriptors or memory");
+        runtime.block_on(async {
+            let state = setup().await;
+            let mut drop_at = DropAt::new(operation(&state), at, moment);
+            let ended = (&mut drop_at).await;
+            let told = |what: String| drop_at.told(ended, &what);
+            invariant(state).await.map_err(told)?;
+            let deadline = Instant::now() + Duration::from_secs(1);
+            let mut left = tasks_left().await;
+            while left > 0 && Instant::now() < deadline {
+                sleep(Duration::from_millis(1)).await;
+                left = tasks_left().await;
+            }
+            if left > 0 {
+                return Err(told(format!("{left} tasks left")));
+            }
+            Ok(ended)
+        })
+    })
+}
+
+/// Has `run` drop the operation at its first await, its second and so on, until it says that the operation came to its
+/// end; that at each moment.
+fn at_each_moment(run: impl Fn(Moment, usize) -> Result<bool, String>) -> Result<usize, String> {
     let mut awaits = 0;
     for moment in [Moment::Waiting, Moment::Woken, Moment::Early] {
         for at in 1.. {
             assert!(at <= 10_000, "the operation has no end after 10,000 awaits");
-            let ended = paused(async {
-                let state = setup();
-                let ended = DropAt { future: Some(Box::pin(operation(&state))), at, moment, polls: 0 }.await;
-                let told = |what: String| match ended {
-                    true => format!("not dropped at all: {what}"),
-                    false => format!("dropped at await {at}, {}: {what}", moment.words()),
-                };
-                let left = tasks_left().await;
-                if left > 0 {
-                    return Err(told(format!("{left} tasks left")));
-                }
-                // Whatever was set in motion comes to rest before the invariant is asked.
-                sleep(Duration::from_secs(60)).await;
-                invariant(state).await.map_err(told)?;
-                Ok(ended)
-            })?;
-            if ended {
+            if run(moment, at)? {
                 if moment == Moment::Waiting {
                     awaits = at - 1;
                 }
@@ -111,6 +186,23 @@ struct DropAt<F> {
     at: usize,
     moment: Moment,
     polls: usize,
+    /// Where it waited at its last poll.
+    waiting: Waiting,
+}
+
+impl<F: Future> DropAt<F> {
+    fn new(future: F, at: usize, moment: Moment) -> Self {
+        Self { future: Some(Box::pin(future)), at, moment, polls: 0, waiting: Waiting::default() }
+    }
+
+    /// `what` broke, with the place at which the future was dropped.
+    fn told(&self, ended: bool, what: &str) -> String {
+        if ended {
+            return format!("not dropped at all: {what}");
+        }
+        let line = self.waiting.words().map(|line| format!(" ({line})")).unwrap_or_default();
+        format!("dropped at await {}{line}, {}: {what}", self.at, self.moment.words())
+    }
 }
 
 impl<F: Future> Future for DropAt<F> {
@@ -126,7 +218,14 @@ impl<F: Future> Future for DropAt<F> {
         let last = self.polls + 1 == self.at;
         leave_budget(cx, usize::from(self.polls > 0 && !(last && self.moment == Moment::Early)));
         let Some(future) = self.future.as_mut() else { return Poll::Ready(false) };
-        if future.as_mut().poll(cx).is_ready() {
+        let poll = if last {
+            let (poll, waiting) = stacks::poll(future.as_mut(), cx);
+            self.waiting = waiting;
+            poll
+        } else {
+            future.as_mut().poll(cx)
+        };
+        if poll.is_ready() {
             self.future = None;
             return Poll::Ready(true);
         }
@@ -140,7 +239,7 @@ impl<F: Future> Future for DropAt<F> {
 }
 
 /// Uses up the task's cooperative budget, but for `units`.
-fn leave_budget(cx: &mut Context<'_>, units: usize) {
+pub(crate) fn leave_budget(cx: &mut Context<'_>, units: usize) {
     // A budget is 128 units; the bound is for a task that is exempt and never runs out.
     for _ in 0..4096 {
         match coop::poll_proceed(cx) {

@@ -13,17 +13,25 @@
 pub mod answers;
 mod bell;
 pub mod case;
+mod complaints;
 pub mod every_await;
+pub mod explore;
 pub mod goldens;
 pub mod judge;
 pub mod latencies;
+pub mod must;
 mod panics;
+pub mod sim;
 pub mod simulation;
+pub mod snooze;
 mod stacks;
 mod stuck;
 
 pub use case::{Case, Checked, verdict};
 pub use every_await::every_await;
+pub use explore::explore;
 pub use judge::judge;
 pub use latencies::latencies;
+pub use must::{must_await, must_read};
+pub use sim::sim;
 pub use simulation::simulate;

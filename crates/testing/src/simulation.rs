@@ -103,11 +103,19 @@ pub(crate) struct Setting {
     pub(crate) io: bool,
     /// Called when everything waits, before the clock moves.
     pub(crate) on_idle: Box<dyn Fn() + Send + Sync>,
+    /// Called at the end, while the tasks that are left can still be looked at.
+    pub(crate) autopsy: Box<dyn Fn()>,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { horizon: HORIZON, grace: Duration::ZERO, io: false, on_idle: Box::new(|| ()) }
+        Self {
+            horizon: HORIZON,
+            grace: Duration::ZERO,
+            io: false,
+            on_idle: Box::new(|| ()),
+            autopsy: Box::new(|| ()),
+        }
     }
 }
 
@@ -118,7 +126,7 @@ impl fmt::Debug for Setting {
 }
 
 pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T> {
-    let Setting { horizon, grace, io, on_idle } = setting;
+    let Setting { horizon, grace, io, on_idle, autopsy } = setting;
     let progress = Progress::here();
     let parks = Arc::new(AtomicU64::new(0));
     let mut builder = paused_builder();
@@ -195,6 +203,7 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
                 sleep(Duration::from_millis(1).max(grace / 100)).await;
                 leaked = tasks_left().await;
             }
+            autopsy();
             let trace = before.unwrap_or_else(|| recorder.trace());
             Run { end, elapsed, leaked, trace, waits, panics: Vec::new() }
         });

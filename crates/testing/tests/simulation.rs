@@ -9,21 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 use testing::{
-    Case, every_await, latencies,
+    Case, latencies,
     latencies::best_time,
     simulate,
     simulation::{End, HORIZON},
     verdict,
 };
-use tokio::{
-    sync::{Mutex, Semaphore, mpsc},
-    task::{JoinSet, yield_now},
-    time::{self, sleep},
-};
-
-/// Two channels: the items to carry, and where they go. The sender of the items is kept, so that they don't end.
-type Channels =
-    Arc<(Mutex<mpsc::Receiver<u32>>, mpsc::Sender<u32>, Mutex<mpsc::Receiver<u32>>, mpsc::Sender<u32>)>;
+use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -156,128 +148,4 @@ fn the_best_time_is_that_of_filling_each_free_place() {
     assert_eq!(best_time(&drawn, 2), ms(50));
     assert_eq!(best_time(&drawn, 9), ms(50));
     assert_eq!(best_time(&[], 3), ms(0));
-}
-
-#[test]
-fn a_future_without_awaits_is_dropped_nowhere() {
-    assert_eq!(every_await(|| (), |()| async {}, async |()| Ok(())), Ok(0));
-}
-
-#[test]
-fn an_await_that_is_ready_counts() {
-    // Receiving and sending are both ready at once: without stepping the budget neither would ever give way.
-    let setup = || {
-        let (source, items) = mpsc::channel(4);
-        let (sink, out) = mpsc::channel(4);
-        source.try_send(1).unwrap();
-        Arc::new((Mutex::new(items), sink, Mutex::new(out), source))
-    };
-    let carried = async |state: Channels| {
-        let here = state.0.lock().await.try_recv().is_ok();
-        let there = state.2.lock().await.try_recv().is_ok();
-        if here || there { Ok(()) } else { Err(String::from("the message is lost")) }
-    };
-    let loses = every_await(
-        setup,
-        |state: &Channels| {
-            let state = state.clone();
-            async move {
-                let message = state.0.lock().await.recv().await.unwrap();
-                state.1.send(message).await.unwrap();
-            }
-        },
-        carried,
-    );
-    assert!(loses.unwrap_err().contains("the message is lost"));
-    let keeps = every_await(
-        setup,
-        |state| {
-            let state = state.clone();
-            async move {
-                // A place first: between taking the message and sending it there is no await.
-                let place = state.1.reserve().await.unwrap();
-                let message = state.0.lock().await.recv().await.unwrap();
-                place.send(message);
-            }
-        },
-        carried,
-    );
-    assert!(keeps.unwrap() >= 3);
-}
-
-#[test]
-fn an_await_that_follows_one_without_a_budget_counts() {
-    let broken = every_await(
-        || Arc::new((Semaphore::new(1), std::sync::Mutex::new(0))),
-        |state| {
-            let state = state.clone();
-            async move {
-                yield_now().await;
-                *state.1.lock().unwrap() -= 10;
-                drop(state.0.acquire().await);
-                *state.1.lock().unwrap() += 10;
-            }
-        },
-        async |state| {
-            let sum = *state.1.lock().unwrap();
-            if sum == 0 { Ok(()) } else { Err(format!("{sum} are lost")) }
-        },
-    );
-    assert!(broken.unwrap_err().contains("-10 are lost"));
-}
-
-#[test]
-fn a_task_that_survives_the_drop_is_told() {
-    let leaks = every_await(
-        || (),
-        |()| async {
-            let mut tasks = JoinSet::new();
-            tasks.spawn(pending::<()>());
-            tasks.detach_all();
-            yield_now().await;
-        },
-        async |()| Ok(()),
-    );
-    assert!(leaks.unwrap_err().contains("1 tasks left"));
-}
-
-#[test]
-fn the_moment_between_wake_up_and_poll_is_tried_too() {
-    // A permit that was handed over and dropped unseen goes back; a message on a oneshot does not.
-    let safe = every_await(
-        || Arc::new(Semaphore::new(1)),
-        |permits| {
-            let permits = permits.clone();
-            async move { drop(permits.acquire().await) }
-        },
-        async |permits| if permits.available_permits() == 1 { Ok(()) } else { Err("lost a permit".into()) },
-    );
-    assert_eq!(safe, Ok(1));
-    let lost = every_await(
-        || {
-            let (send, receive) = tokio::sync::oneshot::channel();
-            let delivered = Arc::new(std::sync::Mutex::new(None));
-            (Arc::new(std::sync::Mutex::new(Some((send, receive)))), delivered)
-        },
-        |(ends, delivered)| {
-            let (send, receive) = ends.lock().unwrap().take().unwrap();
-            let delivered = delivered.clone();
-            async move {
-                let mut tasks = JoinSet::new();
-                let sent = delivered.clone();
-                tasks.spawn(async move {
-                    time::sleep(ms(1)).await;
-                    *sent.lock().unwrap() = Some(send.send(()).is_ok());
-                });
-                receive.await.unwrap();
-                *delivered.lock().unwrap() = None;
-                while tasks.join_next().await.is_some() {}
-            }
-        },
-        async |(_, delivered)| match *delivered.lock().unwrap() {
-            Some(true) => Err(String::from("sent, and never received")),
-            _ => Ok(()),
-        },
-    );
-    assert!(lost.unwrap_err().contains("between its wake-up and its next poll"));
 }
