@@ -1,0 +1,86 @@
+//! The bug zoo: small programs with a bug each, and their corrected twins, given to every detector that there is. Which
+//! finds what stands in `matrix.md`, and in the book.
+//!
+//! `<name>/bug.rs` has the bug that its first line describes, `<name>/fixed.rs` the cure. `<name>/world.rs` is what both
+//! work on, with what tests ask of it: `after`, an ordinary assertion at the end; `proof`, an exact one; `invariant`, what
+//! must hold wherever the program was dropped. Programs that the compiler rejects have no world, and are not run.
+#![allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::disallowed_methods,
+    clippy::await_holding_lock,
+    clippy::await_holding_refcell_ref,
+    clippy::let_underscore_future,
+    clippy::let_underscore_lock,
+    clippy::async_yields_async,
+    clippy::large_futures,
+    clippy::unused_async,
+    clippy::unwrap_used,
+    let_underscore_drop,
+    unused,
+    reason = "the bugs are what is exhibited; lints.rs asks what the lints say of them"
+)]
+
+mod exam;
+mod lints;
+mod matrix;
+
+// Keep the four lists in step: a test compares them with the folders.
+mod blocking_sleep;
+mod lost_update;
+mod one_after_another;
+#[cfg(any())]
+mod rc_across_await;
+mod select_loses_a_message;
+
+/// Makes the function `entry` of a program from the modules `bug`, `fixed` and `world` beside it; in parentheses, what its
+/// world has to ask beyond `after`.
+#[macro_export]
+macro_rules! entry {
+    ($($asks:ident),*) => {
+        pub(crate) fn entry() -> crate::matrix::Entry {
+            macro_rules! subject {
+                ($program:ident) => {{
+                    #[allow(unused_mut, reason = "a world may have nothing more to ask")]
+                    let mut subject = crate::exam::Subject {
+                        world: world::world,
+                        program: |world, n| Box::pin($program::program(world, n)),
+                        after: world::after,
+                        proof: None,
+                        invariant: None,
+                        at_once: world::AT_ONCE,
+                    };
+                    $(crate::ask!(subject, $asks);)*
+                    Box::new(move || subject.examine())
+                }};
+            }
+            crate::matrix::Entry {
+                name: module_path!().rsplit("::").next().unwrap_or_default(),
+                about: include_str!("bug.rs"),
+                exams: Some([subject!(bug), subject!(fixed)]),
+            }
+        }
+    };
+}
+
+/// Puts one more question of a world into its subject.
+#[macro_export]
+macro_rules! ask {
+    ($subject:ident, proof) => {
+        $subject.proof = Some(world::proof);
+    };
+    ($subject:ident, invariant) => {
+        $subject.invariant = Some(|world| Box::pin(world::invariant(world)));
+    };
+}
+
+/// All entries, in the order of the matrix.
+fn entries() -> Vec<matrix::Entry> {
+    vec![
+        blocking_sleep::entry(),
+        lost_update::entry(),
+        one_after_another::entry(),
+        matrix::Entry::rejected("rc_across_await", include_str!("rc_across_await/bug.rs")),
+        select_loses_a_message::entry(),
+    ]
+}

@@ -1,0 +1,12 @@
+//! Four futures are made, and awaited one after another: a future does nothing until it is polled.
+
+use super::world::World;
+use std::sync::Arc;
+
+/// Looks up four.
+pub async fn program(world: Arc<World>, _: usize) {
+    let lookups: Vec<_> = (0..4).map(|id| world.look_up(id)).collect();
+    for lookup in lookups {
+        lookup.await;
+    }
+}
