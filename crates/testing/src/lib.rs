@@ -1,4 +1,30 @@
-//! What the exercises' checks and the chapters' own tests stand on.
+//! A proof kit for async code: what the exercises' checks and the chapters' own tests stand on.
+//!
+//! Runs that fail by themselves:
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`mod@sim`] | a test on the paused clock that fails on deadlocks, leaks, panics of tasks, blocked threads ... |
+//! | [`mod@explore`] | the same under a thousand seeded schedules |
+//! | [`mod@every_await`] | drops a future at each of its awaits in turn, and says on which line something broke |
+//!
+//! What is asserted in them:
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`proof`] | how much ran at once, who was dropped, what the time proves |
+//! | [`must`] | futures that must be awaited, errors that must be read |
+//! | [`snooze`] | futures that were woken and are not polled |
+//! | [`mod@latencies`] | seeded latencies, so that what is asked first is not answered first |
+//!
+//! For tests and for production:
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`watchdog`] | reports workers that are stuck in a blocking call or a computation |
+//! | [`heartbeat`] | measures how late a runtime is with what is due |
+//!
+//! For exercises and recorded pictures:
 //!
 //! | module | what is in it |
 //! |---|---|
@@ -6,10 +32,9 @@
 //! | [`case`] | a run of an answer, held against the rules of its exercise |
 //! | [`mod@judge`] | the program that judges one answer, and never hangs |
 //! | [`answers`] | proves that a check accepts what is right and rejects what is wrong |
-//! | [`mod@every_await`] | drops a future at each of its awaits in turn |
 //! | [`goldens`] | recorded timelines, compared with the ones on file |
-//! | [`mod@latencies`] | seeded latencies, so that what is asked first is not answered first |
 
+mod activity;
 pub mod answers;
 mod bell;
 pub mod case;
@@ -17,6 +42,7 @@ mod complaints;
 pub mod every_await;
 pub mod explore;
 pub mod goldens;
+pub mod heartbeat;
 pub mod judge;
 pub mod latencies;
 pub mod must;
@@ -26,12 +52,15 @@ pub mod simulation;
 pub mod snooze;
 mod stacks;
 mod stuck;
+pub mod watchdog;
 
 pub use case::{Case, Checked, verdict};
 pub use every_await::every_await;
 pub use explore::explore;
+pub use heartbeat::Heartbeat;
 pub use judge::judge;
 pub use latencies::latencies;
 pub use must::{must_await, must_read};
 pub use sim::sim;
 pub use simulation::simulate;
+pub use watchdog::Watchdog;

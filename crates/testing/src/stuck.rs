@@ -1,10 +1,11 @@
 //! Runs a body on a thread of its own, and notices when that thread is stuck: an async program can't be interrupted
 //! from within, while it blocks its thread or computes without end.
 
+use crate::activity::{self, Sample, State};
 use common::Recorder;
 use std::{
     cell::RefCell,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -160,7 +161,8 @@ struct Stretch {
     moved: u64,
     parks: u64,
     began: Instant,
-    times: Option<activity::Times>,
+    /// The thread as it was at the beginning.
+    then: Option<Sample>,
 }
 
 impl Stretch {
@@ -169,7 +171,7 @@ impl Stretch {
             moved: progress.moved.load(Relaxed),
             parks: progress.parks.load(Relaxed),
             began: Instant::now(),
-            times: thread.and_then(activity::times),
+            then: thread.and_then(activity::sample),
         }
     }
 
@@ -179,8 +181,8 @@ impl Stretch {
         if waited < patience.idle {
             return None;
         }
-        let used = match (self.times, thread.and_then(activity::times)) {
-            (Some(before), Some(now)) => Some(now.computing.saturating_sub(before.computing)),
+        let used = match (self.then, thread.and_then(activity::sample)) {
+            (Some(then), Some(now)) => Some(now.used.saturating_sub(then.used)),
             _ => None,
         };
         let seconds = waited.as_secs();
@@ -205,60 +207,12 @@ impl Stretch {
     /// turn on a busy machine does not sleep.
     fn slept(&self, thread: Option<&Path>) -> Option<Duration> {
         let waited = self.began.elapsed();
-        let (before, thread) = (self.times?, thread?);
-        if waited < NAP || !activity::asleep(thread)? {
+        if waited < NAP {
             return None;
         }
-        let now = activity::times(thread)?;
-        let awake = (now.computing + now.queueing?).saturating_sub(before.computing + before.queueing?);
+        let (then, now) = (self.then?, activity::sample(thread?)?);
+        let awake = (now.used + now.queued).saturating_sub(then.used + then.queued);
         let slept = waited.saturating_sub(awake);
-        (slept >= NAP).then_some(slept)
-    }
-}
-
-/// What a thread does. Linux tells; elsewhere a hang is found later, and not told apart.
-mod activity {
-    use super::{Duration, Path, PathBuf};
-    use std::fs;
-
-    /// The folder in which the system keeps this thread's figures.
-    pub(super) fn this_thread() -> Option<PathBuf> {
-        let link = fs::read_link("/proc/thread-self").ok()?;
-        Some(Path::new("/proc").join(link))
-    }
-
-    #[derive(Debug, Clone, Copy)]
-    pub(super) struct Times {
-        /// On a processor.
-        pub(super) computing: Duration,
-        /// Ready to run, and waiting for a processor.
-        pub(super) queueing: Option<Duration>,
-    }
-
-    pub(super) fn times(thread: &Path) -> Option<Times> {
-        if let Ok(figures) = fs::read_to_string(thread.join("schedstat")) {
-            let mut figures = figures.split_whitespace().map_while(|figure| figure.parse().ok());
-            let (computing, queueing) = (figures.next()?, figures.next()?);
-            return Some(Times {
-                computing: Duration::from_nanos(computing),
-                queueing: Some(Duration::from_nanos(queueing)),
-            });
-        }
-        // Kernels built without scheduler statistics count in ticks of 10 ms: fields 14 and 15.
-        let figures = status(thread)?;
-        let fields: Vec<&str> = figures.split_whitespace().collect();
-        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        Some(Times { computing: Duration::from_millis(10 * ticks), queueing: None })
-    }
-
-    /// Whether it waits for something else than a processor.
-    pub(super) fn asleep(thread: &Path) -> Option<bool> {
-        Some(status(thread)?.trim_start().starts_with(['S', 'D']))
-    }
-
-    /// The fields from the third on; before them is a name in parentheses that may itself hold spaces.
-    fn status(thread: &Path) -> Option<String> {
-        let figures = fs::read_to_string(thread.join("stat")).ok()?;
-        Some(figures.rsplit_once(')')?.1.to_owned())
+        (now.state == State::Waiting && slept >= NAP).then_some(slept)
     }
 }
