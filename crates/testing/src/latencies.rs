@@ -1,5 +1,6 @@
 //! Seeded latencies.
 
+use crate::proof::Envelope;
 use std::time::Duration;
 
 /// `n` different latencies of 10, 20, 30 ... milliseconds, in an order that follows from `seed`; the first is never the
@@ -40,11 +41,5 @@ pub fn shuffled(seed: u64, n: u32) -> Vec<u32> {
 /// ```
 #[must_use]
 pub fn best_time(latencies: &[Duration], limit: usize) -> Duration {
-    let mut lanes = vec![Duration::ZERO; limit.max(1)];
-    for latency in latencies {
-        if let Some(earliest) = lanes.iter_mut().min() {
-            *earliest += *latency;
-        }
-    }
-    lanes.into_iter().max().unwrap_or_default()
+    Envelope::of(latencies, limit.max(1)).ideal()
 }
