@@ -11,6 +11,23 @@ const MOST_LANES: usize = 24;
 ///
 /// A grader passes `expected` and `seen` on to [`Case::rule`](crate::Case::rule). It turns into a `String` by `?`, as the
 /// invariant of [`every_await`](crate::every_await()) wants it.
+///
+/// # Examples
+/// A rule of an exercise:
+/// ```
+/// use std::time::Duration;
+/// use testing::{Case, proof::Gauge, verdict};
+/// use tokio::time::sleep;
+///
+/// let gauge = Gauge::new();
+/// let verdict = verdict(|| {
+///     let case = Case::run("one call", async |recorder| {
+///         gauge.clone().on(&recorder).hold("call", sleep(Duration::from_millis(10))).await;
+///     })?;
+///     gauge.check_peak(3).or_else(|mismatch| case.rule("concurrent", false, mismatch.expected, mismatch.seen))
+/// });
+/// assert_eq!(verdict.rule(), Some("concurrent"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mismatch {

@@ -3,6 +3,7 @@ use super::{
     mismatch::{insist, list},
     timeline::Timeline,
 };
+use crate::simulation::HORIZON;
 use common::{Recorder, Trace, recorder::waits_for};
 use std::{
     fmt,
@@ -145,7 +146,12 @@ impl Rendezvous {
             None => Ok(()),
             Some(seen) => {
                 drop(state);
-                Err(self.mismatch(seen, self.timeline.trace()))
+                let trace = self.timeline.trace();
+                let end = trace.end();
+                let last = before(end, trace.clone());
+                // A run that stood still is given up after the horizon, and everybody is dropped. That hides what happened.
+                let stood_still = end.saturating_sub(last.end()) >= HORIZON;
+                Err(self.mismatch(seen, if stood_still { last } else { trace }))
             }
         }
     }
@@ -167,13 +173,8 @@ impl Rendezvous {
         let what = format!("{more} more");
         if timeout(self.patience, waits_for(&what, complete)).await.is_err() {
             let seen = self.missing(&self.lock());
-            let mut trace = self.timeline.trace();
-            // Nothing happened between the standstill and this panic; without it the picture shows the standstill.
             let now = self.timeline.now();
-            for lane in &mut trace.lanes {
-                lane.events.retain(|event| event.at < now);
-            }
-            panic!("{}", self.mismatch(seen.unwrap_or_default(), trace));
+            panic!("{}", self.mismatch(seen.unwrap_or_default(), before(now, self.timeline.trace())));
         }
     }
 
@@ -259,4 +260,12 @@ impl Drop for Party<'_> {
             state.dropped.sort_by_key(|(ticket, _)| *ticket);
         }
     }
+}
+
+/// The trace without the events from `end` on.
+fn before(end: Duration, mut trace: Trace) -> Trace {
+    for lane in &mut trace.lanes {
+        lane.events.retain(|event| event.at < end);
+    }
+    trace
 }

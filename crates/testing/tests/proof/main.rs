@@ -7,6 +7,7 @@
 mod envelope;
 mod gauge;
 mod ledger;
+mod panics;
 mod rendezvous;
 mod right_programs;
 
