@@ -47,6 +47,7 @@ pub mod judge;
 pub mod latencies;
 pub mod must;
 mod panics;
+pub mod proof;
 pub mod sim;
 pub mod simulation;
 pub mod snooze;

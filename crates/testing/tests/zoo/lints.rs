@@ -10,6 +10,16 @@ use std::{
     process::Command,
 };
 
+/// Lints of form: they say nothing of a bug.
+const FORM: [&str; 6] = [
+    "missing_docs",
+    "missing_debug_implementations",
+    "unreachable_pub",
+    "clippy::missing_errors_doc",
+    "clippy::missing_panics_doc",
+    "clippy::unwrap_used",
+];
+
 /// The codes of what was reported, by program.
 pub(crate) struct Reported(BTreeMap<String, [Vec<String>; 2]>);
 
@@ -17,9 +27,9 @@ impl Reported {
     /// The cells of compiler and clippy for `bug` or `fixed` of an entry.
     pub(crate) fn of(&self, name: &str, program: &str) -> [String; 2] {
         let cell = |codes: &Vec<String>| if codes.is_empty() { String::from("·") } else { codes.join(", ") };
-        self.0.get(&format!("{name}-{program}")).map_or_else(|| [(); 2].map(|()| String::from("·")), |found| {
-            [cell(&found[0]), cell(&found[1])]
-        })
+        self.0
+            .get(&format!("{name}-{program}"))
+            .map_or_else(|| [(); 2].map(|()| String::from("·")), |found| [cell(&found[0]), cell(&found[1])])
     }
 }
 
@@ -38,7 +48,9 @@ pub(crate) fn run(names: &[&str]) -> Reported {
     for name in names {
         for program in ["bug", "fixed"] {
             let home = testing.join("tests/zoo").join(name);
-            let module = |file: &str| format!("#[path = {:?}]\npub mod {file};\n", home.join(file).with_extension("rs"));
+            let module = |file: &str| {
+                format!("#[path = {:?}]\npub mod {file};\n", home.join(file).with_extension("rs"))
+            };
             let world = if home.join("world.rs").is_file() { module("world") } else { String::new() };
             write(&format!("{name}-{program}.rs"), &format!("//! One program.\n{world}{}", module(program)));
         }
@@ -60,10 +72,15 @@ pub(crate) fn run(names: &[&str]) -> Reported {
         let here = |span: &serde_json::Value| {
             span["file_name"].as_str().is_some_and(|file| file.ends_with(&format!("{program}.rs")))
         };
-        if !["error", "warning"].contains(&level) || !message["spans"].as_array().is_some_and(|spans| spans.iter().any(here)) {
+        if !["error", "warning"].contains(&level)
+            || !message["spans"].as_array().is_some_and(|spans| spans.iter().any(here))
+        {
             continue;
         }
         let code = message["code"]["code"].as_str().unwrap_or("error");
+        if FORM.contains(&code) {
+            continue;
+        }
         let codes = found.entry(target.to_owned()).or_default();
         let (column, code) = code.strip_prefix("clippy::").map_or((0, code), |lint| (1, lint));
         if !codes[column].iter().any(|known| known == code) {

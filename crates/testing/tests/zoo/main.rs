@@ -18,6 +18,7 @@
     clippy::unwrap_used,
     let_underscore_drop,
     unused,
+    unreachable_pub,
     reason = "the bugs are what is exhibited; lints.rs asks what the lints say of them"
 )]
 

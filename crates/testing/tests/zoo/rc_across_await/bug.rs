@@ -1,9 +1,7 @@
 //! An `Rc` that lives across an await: the task can't move to another thread, and `spawn` does not take it.
 
 use std::rc::Rc;
-use tokio::{
-    task::{JoinSet, yield_now},
-};
+use tokio::task::{JoinSet, yield_now};
 
 /// Spawns a task that shares a name.
 pub async fn program() {
