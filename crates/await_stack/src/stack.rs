@@ -55,10 +55,11 @@ impl fmt::Display for Frame {
 /// `at file:line:column`. A test holds it to that.
 pub(crate) fn read(backtrace: &Backtrace) -> Stack {
     let text = backtrace.to_string();
-    let (mut frames, mut below) = (Vec::new(), false);
+    let (mut frames, mut below, mut spy) = (Vec::new(), false, false);
     for line in text.lines().map(str::trim) {
         let Some(place) = line.strip_prefix("at ") else {
-            if line.contains("await_stack::spy::cloned") {
+            spy = line.contains("await_stack::spy::cloned");
+            if spy {
                 // What is above took the backtrace.
                 frames.clear();
                 below = true;
@@ -69,13 +70,10 @@ pub(crate) fn read(backtrace: &Backtrace) -> Stack {
         };
         let mut parts = place.rsplitn(3, ':');
         let (_column, at, file) = (parts.next(), parts.next(), parts.next());
-        if let (Some(file), Some(Ok(at))) = (file, at.map(str::parse)) {
+        // The place of the spy itself is there only if this crate has debug information.
+        if let (true, false, Some(file), Some(Ok(at))) = (below, spy, file, at.map(str::parse)) {
             frames.push(Frame { file: file.strip_prefix("./").unwrap_or(file).to_owned(), line: at });
         }
-    }
-    // The first is that of `cloned` itself.
-    if below && !frames.is_empty() {
-        frames.remove(0);
     }
     Stack { frames }
 }

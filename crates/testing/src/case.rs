@@ -2,7 +2,7 @@
 
 use crate::{
     panics::Panic,
-    simulation::{End, HORIZON, Run, simulate},
+    simulation::{End, HORIZON, Run, Waits, simulate},
 };
 use common::{
     Recorder, Trace, Verdict, draw,
@@ -59,7 +59,7 @@ impl<T> Case<T> {
     }
 
     fn judged(name: String, run: Run<T>) -> Checked<Self> {
-        let Run { end, elapsed, leaked, trace, panics, waits: _ } = run;
+        let Run { end, elapsed, leaked, trace, panics, waits } = run;
         let verdict = |kind, rule: Option<&str>, expected: &str, seen: String| {
             let finding = Finding {
                 rule: rule.map(str::to_owned),
@@ -107,11 +107,19 @@ impl<T> Case<T> {
                 Kind::Deadlock,
                 Some("ends"),
                 "the answer ends",
-                format!(
-                    "a deadlock: {}, and nothing is left on this runtime that could wake anybody (or a `poll` gave \
-                     `Pending` without keeping the waker)",
-                    waiting(&trace)
-                ),
+                match waits {
+                    Some(Waits::NoMore) => format!(
+                        "a wake-up was lost: {}, and polled once again it went on; a `poll` that gives `Pending` keeps \
+                         the waker, and whoever changes what it waits for calls it",
+                        waiting(&trace, "")
+                    ),
+                    Some(Waits::At(lines)) => format!(
+                        "a deadlock: {}, and nothing is left on this runtime that could wake anybody (or a `poll` \
+                         gave `Pending` without keeping the waker)",
+                        waiting(&trace, &at(&lines))
+                    ),
+                    None => String::from("a deadlock"),
+                },
             )),
             End::Endless => Err(verdict(
                 Kind::Hang,
@@ -210,12 +218,22 @@ fn panicked(message: &str, panics: &[Panic]) -> String {
     seen
 }
 
-fn waiting(trace: &Trace) -> String {
+/// Like " at exercise.rs:12"; empty if no line is known.
+fn at(lines: &[String]) -> String {
+    // The learner knows where the file lies; the check's own lines mean nothing to them.
+    let short = lines.iter().map(|line| line.rsplit('/').next().unwrap_or(line));
+    let short: Vec<&str> = short.filter(|line| !line.starts_with("check.rs:")).collect();
+    if short.is_empty() { String::new() } else { format!(" at {}", short.join(" and ")) }
+}
+
+fn waiting(trace: &Trace, at: &str) -> String {
     let names: Vec<&str> =
         trace.lanes.iter().filter(|lane| lane.ending().is_none()).map(|lane| lane.name.as_str()).collect();
     match names.as_slice() {
-        [] => String::from("the answer waits"),
-        [one] => format!("the answer and `{one}` wait"),
-        [several @ .., last] => format!("the answer, `{}` and `{last}` wait", several.join("`, `")),
+        [] => format!("the answer waits{at}"),
+        [one] => format!("the answer waits{at}, and so does `{one}`"),
+        [several @ .., last] => {
+            format!("the answer waits{at}, and so do `{}` and `{last}`", several.join("`, `"))
+        }
     }
 }

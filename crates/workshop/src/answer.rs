@@ -103,8 +103,11 @@ path = "{main}"
 [lints.rust]
 unsafe_code = "forbid"
 
-# Nobody debugs a staged answer; without debug information it is linked sooner.
+# Line tables of the answer itself, so that a verdict names the line at which it waits; the less of them, the sooner it is
+# linked.
 [profile.dev]
+debug = "line-tables-only"
+[profile.dev.package."*"]
 debug = false
 
 {header}{dependencies}"#,
