@@ -1,5 +1,6 @@
 //! A waker that remembers having been woken.
 
+use crate::panics;
 use futures_util::task::AtomicWaker;
 use std::{
     pin::Pin,
@@ -42,6 +43,7 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rung.store(true, SeqCst);
+        panics::woken();
         self.task.wake();
     }
 }

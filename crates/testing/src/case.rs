@@ -72,9 +72,12 @@ impl<T> Case<T> {
         };
         // Wherever a `todo!()` was reached, a task of its own included: the answer is not finished.
         let unhooked = match &end {
-            End::Panicked(message) => {
-                Some(Panic { message: message.clone(), place: String::new(), in_a_task: false })
-            }
+            End::Panicked(message) => Some(Panic {
+                message: message.clone(),
+                place: String::new(),
+                in_a_task: false,
+                awaited: false,
+            }),
             _ => None,
         };
         if let Some(todo) = panics.iter().chain(&unhooked).find(|panic| panic.message.starts_with(TODO)) {

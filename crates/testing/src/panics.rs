@@ -1,6 +1,12 @@
 //! Panics of the code under test, caught before they reach the terminal.
 
-use std::{cell::RefCell, panic, sync::Once};
+use std::{
+    cell::RefCell,
+    panic,
+    sync::Once,
+    task::{Context, Poll, Waker},
+};
+use tokio::task::coop;
 
 /// A panic, as the panic hook saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,10 +16,42 @@ pub(crate) struct Panic {
     pub(crate) place: String,
     /// Whether a task panicked, and not the body of the run.
     pub(crate) in_a_task: bool,
+    /// Whether somebody was seen to wait for that task.
+    pub(crate) awaited: bool,
 }
 
 thread_local! {
     static CAUGHT: RefCell<Option<Vec<Panic>>> = const { RefCell::new(None) };
+}
+
+/// Uses up the task's cooperative budget: it marks the rest of this poll, in which the runtime wakes whoever awaits the
+/// task. See [`woken`].
+fn spend_budget() {
+    let mut cx = Context::from_waker(Waker::noop());
+    // A budget is 128 units; the bound is for a task that is exempt and never runs out.
+    for _ in 0..4096 {
+        match coop::poll_proceed(&mut cx) {
+            Poll::Ready(unit) => unit.made_progress(),
+            Poll::Pending => return,
+        }
+    }
+}
+
+/// To be called by a waker that was called. If that was by a task which has just panicked, because of its end, then the
+/// waker's owner awaits that task.
+///
+/// The runtime does that after the task's future is gone, in the same poll: nobody panics any more, no task is at work, and
+/// the budget is still spent. Every other task has a budget of its own.
+pub(crate) fn woken() {
+    if std::thread::panicking() || tokio::task::try_id().is_some() || coop::has_budget_remaining() {
+        return;
+    }
+    // A waker may be called while the thread's locals are being dropped.
+    let _gone = CAUGHT.try_with(|caught| {
+        if let Some(last) = caught.borrow_mut().as_mut().and_then(|caught| caught.last_mut()) {
+            last.awaited = true;
+        }
+    });
 }
 
 /// Runs `body`; panics on this thread are collected and not printed, whether `body` recovers from them or not.
@@ -33,7 +71,9 @@ pub(crate) fn collect<T>(body: impl FnOnce() -> T) -> (T, Vec<Panic>) {
                         .map(|at| format!("{}:{}", at.file(), at.line()))
                         .unwrap_or_default(),
                     in_a_task: tokio::task::try_id().is_some(),
+                    awaited: false,
                 });
+                spend_budget();
                 true
             });
             if !caught {

@@ -10,7 +10,7 @@
 //! | endless | timers keep firing, and the body never ends |
 //! | stuck | the thread blocks or computes without end: told by a watcher in real time |
 //! | blocked | the thread slept in the middle of a poll |
-//! | task panicked | a task panicked, and the test had not announced it |
+//! | task panicked | a task panicked that nobody awaited, and the test had not announced it |
 //! | leak | tasks are alive when the body has ended |
 //! | never awaited, unread error | see [`must`](crate::must) |
 //! | snoozed | see [`snooze`](crate::snooze) |
@@ -20,6 +20,7 @@
 //! not let anybody set. Sockets work, but the paused clock does not wait for them.
 
 use crate::{
+    bell::Bell,
     complaints::{self, Place},
     panics::Panic,
     simulation::{self, End, Run, Setting, Waits},
@@ -230,11 +231,13 @@ impl Simulation {
                 None
             }
         };
-        for panic in panics.iter().filter(|panic| panic.in_a_task && !shared.announced(panic)) {
+        let unseen = |panic: &&Panic| panic.in_a_task && !panic.awaited && !shared.announced(panic);
+        for panic in panics.iter().filter(unseen) {
             complain(
                 Kind::TaskPanicked,
                 format!(
-                    "a task panicked at {}: {} (`sim.expect_panic(..)` announces one that is meant)",
+                    "a task panicked at {}: {}; nobody was seen to await it (`sim.expect_panic(..)` announces one that \
+                     is meant)",
                     panic.place, panic.message
                 ),
             );
@@ -327,7 +330,7 @@ impl Sim {
             Arc::new(Task { name: name.clone(), spawned: Place::of_caller(), work: Mutex::new(Some(work)) });
         self.shared.lock().tasks.push(task.clone());
         // The lane is outside: inside, its waker would hide the lines from the autopsy.
-        let lane = self.recorder.lane(name, Slot(task));
+        let lane = self.recorder.lane(name, Slot { task, bell: Arc::default() });
         #[expect(clippy::disallowed_methods, reason = "the caller owns it, and the run counts it")]
         tokio::spawn(async move {
             lane.await;
@@ -336,6 +339,9 @@ impl Sim {
     }
 
     /// Announces that a task will panic with a message that contains `part`, and that this is not a failure.
+    ///
+    /// Not needed where the body, or a task of [`spawn`](Self::spawn), is awaiting the task when it panics. Whoever looks
+    /// at the handle only later, or from a task of another origin, is not seen.
     pub fn expect_panic(&self, part: impl Into<String>) {
         self.shared.lock().announced.push(part.into());
     }
@@ -388,11 +394,15 @@ impl fmt::Debug for Task {
 }
 
 /// Polls the work where the post-mortem can find it; drops it, when it is dropped.
-struct Slot(Arc<Task>);
+struct Slot {
+    task: Arc<Task>,
+    /// Hears of the end of a task that this one awaits.
+    bell: Arc<Bell>,
+}
 
 impl Slot {
     fn work(&self) -> MutexGuard<'_, Option<Work>> {
-        self.0.work.lock().unwrap_or_else(PoisonError::into_inner)
+        self.task.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -403,7 +413,7 @@ impl Future for Slot {
         // Taken out, so that a panic drops it, and that it may abort itself.
         let mut work = self.work().take();
         let poll = match work.as_mut() {
-            Some(running) => running.as_mut().poll(cx),
+            Some(running) => self.bell.poll(running.as_mut(), cx),
             None => return Poll::Ready(()),
         };
         if poll.is_pending() {

@@ -186,6 +186,46 @@ fn a_panic_of_a_detached_task_is_found_and_an_announced_one_is_not() {
 }
 
 #[test]
+fn a_panic_that_somebody_awaits_is_theirs() {
+    testing::sim(async |sim| {
+        assert!(tokio::spawn(async { panic!("awaited") }).await.unwrap_err().is_panic());
+        let mut set = JoinSet::new();
+        set.spawn(sleep(ms(1)));
+        set.spawn(async { panic!("in a set") });
+        assert!(set.join_next().await.unwrap().unwrap_err().is_panic());
+        set.join_next().await.unwrap().unwrap();
+        let supervisor = sim.spawn("supervisor", async {
+            let (fine, broken) =
+                tokio::join!(tokio::spawn(sleep(ms(2))), tokio::spawn(async { panic!("joined") }));
+            fine.is_ok() && broken.is_err()
+        });
+        assert!(supervisor.await.unwrap());
+    });
+}
+
+#[test]
+fn a_panic_of_a_detached_task_is_found_beside_tasks_that_are_awaited() {
+    // The wake-ups of those that end well come right after the panic.
+    finds(Kind::TaskPanicked, async |_| {
+        let before = tokio::spawn(async {});
+        drop(tokio::spawn(async { panic!("unseen") }));
+        let after = tokio::spawn(async {});
+        let (before, after) = tokio::join!(before, after);
+        before.and(after).unwrap();
+    });
+    // Its sender wakes the body, while it unwinds.
+    finds(Kind::TaskPanicked, async |_| {
+        let (send, receive) = oneshot::channel::<()>();
+        drop(tokio::spawn(async move {
+            let _send = send;
+            yield_now().await;
+            panic!("unseen");
+        }));
+        assert!(receive.await.is_err());
+    });
+}
+
+#[test]
 fn a_busy_loop_and_a_blocked_thread_are_stuck() {
     let impatient = || Simulation::new().patience(ms(300));
     let stop = Arc::new(AtomicBool::new(false));
