@@ -29,7 +29,7 @@ fn a_limit_of_two_where_three_are_asked_is_a_deadlock_that_names_who_was_inside(
         calls(&rendezvous.clone().on(&recorder), 10, 2).await;
     });
     let verdict = verdict.unwrap_err();
-    assert!(verdict.message().contains("the answer, `call 1` and `call 2` wait"), "{}", verdict.message());
+    assert!(verdict.message().contains("and so do `call 1` and `call 2`"), "{}", verdict.message());
     let mismatch = rendezvous.check_met().unwrap_err();
     assert_eq!(mismatch.expected, "3 inside at once, until all 10 have been");
     assert_eq!(mismatch.seen, "`call 1` and `call 2` waited for 1 more, and nobody came");
