@@ -1,6 +1,6 @@
 //! Concurrency proved of code of one's own: bounded, really concurrent, over when it says so, and as fast as it can be.
 //!
-//! | piece | proves | a wrong program that it alone rejects |
+//! | piece | proves | a wrong program that it rejects |
 //! |---|---|---|
 //! | [`Gauge`] | the upper bound: how many were in flight, exactly | one that starts everything at once |
 //! | [`Rendezvous`] | the lower bound: so many can be in flight | one that is serial where nothing takes time |

@@ -39,7 +39,7 @@ fn a_limit_of_two_where_three_are_asked_is_a_deadlock_that_names_who_was_inside(
         (2, 0),
         "it shows who waits, not how the run was given up"
     );
-    assert!(real.elapsed() < Duration::from_secs(1));
+    assert!(real.elapsed() < Duration::from_secs(5), "at once, also on a busy machine");
 }
 
 #[test]
@@ -55,6 +55,16 @@ fn three_at_a_time_meet_and_the_remainder_goes_through() {
         assert_eq!(run.end, End::Returned(()), "{number}");
         rendezvous.assert_met();
     }
+}
+
+#[test]
+fn after_the_total_the_next_are_bound_as_the_first() {
+    let rendezvous = Rendezvous::of(3, 4);
+    let run = simulate("", async |_| {
+        calls(&rendezvous, 4, 3).await;
+        calls(&rendezvous, 4, 2).await;
+    });
+    assert_eq!(run.end, End::Deadlock);
 }
 
 #[test]
@@ -154,7 +164,7 @@ fn without_a_simulation_a_party_panics_and_the_picture_shows_the_standstill() {
     let panic = panic.unwrap_err();
     let message = panic.downcast_ref::<String>().unwrap();
     assert!(message.contains("`call 1` and `call 2` waited for 1 more"), "{message}");
-    assert!(!message.contains("3600 s"), "{message}");
+    assert!(!message.contains("1000 s"), "{message}");
 }
 
 #[test]
