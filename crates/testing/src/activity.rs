@@ -9,6 +9,14 @@ pub(crate) fn this_thread() -> Option<PathBuf> {
     Some(Path::new("/proc").join(link))
 }
 
+/// The folders of all threads of this process.
+pub(crate) fn threads() -> Vec<PathBuf> {
+    // Under the same path as `this_thread` gives, so that they can be compared.
+    let folder = Path::new("/proc").join(std::process::id().to_string()).join("task");
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
 /// A thread at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {

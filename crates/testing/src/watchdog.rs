@@ -12,7 +12,8 @@
 //!
 //! What counts is the time that the thread computed or was blocked, not the time in which it was ready to run and
 //! the machine gave it no processor: a machine that is overloaded, or a container that has used up its share, is no
-//! stall of the program. Only Linux tells these apart (`/proc/self/task`); elsewhere all the time counts, so that the limit
+//! stall of the program. Nor is, for up to twice the limit,
+//! a wait for a lock while a thread that may hold it gets no processor. Only Linux tells these apart (`/proc/self/task`); elsewhere all the time counts, so that the limit
 //! should be generous, and [`Doing`] is unknown.
 //!
 //! # What it does not see
@@ -30,6 +31,7 @@
 //! [`RuntimeMetrics::worker_park_unpark_count`]: tokio::runtime::RuntimeMetrics::worker_park_unpark_count
 //! [`RuntimeMetrics::worker_total_busy_duration`]: tokio::runtime::RuntimeMetrics::worker_total_busy_duration
 
+mod bystanders;
 mod label;
 mod log;
 mod observe;

@@ -1,9 +1,12 @@
 //! The rounds that the watchdog's thread makes.
 
 use super::{
-    Doing, Stall, label,
+    Doing, Stall,
+    bystanders::Bystanders,
+    label,
     log::Log,
     seats::{Seats, Thread},
+    stall::waits_for_a_thread,
 };
 use crate::activity::{self, Sample, State};
 use std::{
@@ -52,7 +55,7 @@ impl Patrol {
             *worker = Watched { moves, ..Watched::default() };
             return;
         };
-        let own = worker.still(&seated, &self.seats);
+        let own = worker.still(&seated, &self.seats, 2 * self.limit);
         let lasted = worker.since.elapsed();
         if let Some(number) = worker.told {
             self.log.goes_on(number, lasted);
@@ -108,12 +111,12 @@ impl Default for Watched {
 impl Watched {
     /// Counts one more round without a move, and gives for how much of the time the program itself is to blame. While
     /// it is not certain which thread has the worker, that is the least that can be said of any of them.
-    fn still(&mut self, seated: &Arc<Thread>, seats: &Seats) -> Duration {
+    fn still(&mut self, seated: &Arc<Thread>, seats: &Seats, patience: Duration) -> Duration {
         if !self.suspects.first().is_some_and(|suspect| Arc::ptr_eq(&suspect.thread, seated)) {
             self.suspects = vec![Suspect::new(seated.clone())];
         } else {
             for suspect in &mut self.suspects {
-                suspect.look();
+                suspect.look(patience);
             }
         }
         for thread in seats.loose() {
@@ -135,25 +138,38 @@ struct Suspect {
     own: Duration,
     /// How much of that it computed.
     computed: Duration,
+    held_up: Duration,
+    bystanders: Bystanders,
 }
 
 impl Suspect {
     fn new(thread: Arc<Thread>) -> Self {
         let sample = sample(&thread);
-        Self { thread, at: Instant::now(), sample, own: Duration::ZERO, computed: Duration::ZERO }
+        Self {
+            thread,
+            at: Instant::now(),
+            sample,
+            own: Duration::ZERO,
+            computed: Duration::ZERO,
+            held_up: Duration::ZERO,
+            bystanders: Bystanders::default(),
+        }
     }
 
-    fn look(&mut self) {
+    fn look(&mut self, patience: Duration) {
         let passed = self.at.elapsed();
         let sample = sample(&self.thread);
         if let (Some(before), Some(now)) = (self.sample, sample) {
             let computed = now.used.saturating_sub(before.used);
             self.computed += computed;
-            self.own += match now.state {
-                State::Waiting => passed.saturating_sub(now.queued.saturating_sub(before.queued)),
+            let own = match now.state {
+                State::Waiting => passed
+                    .saturating_sub(now.queued.saturating_sub(before.queued))
+                    .saturating_sub(self.held_up(passed, patience)),
                 State::Ready => computed,
                 State::Stopped => Duration::ZERO,
             };
+            self.own += own;
         } else {
             // Nobody tells: all of it is blamed on the program.
             self.own += passed;
@@ -162,14 +178,29 @@ impl Suspect {
         self.sample = sample;
     }
 
+    /// For how much of the time it may have waited for a thread that got no processor. The `patience` is for all of it:
+    /// where some thread is always short of a processor, a lock that is held for long would never be told.
+    fn held_up(&mut self, passed: Duration, patience: Duration) -> Duration {
+        let in_call = self.in_call();
+        let held_up = match &self.thread.folder {
+            Some(folder) if waits_for_a_thread(in_call.as_deref()) => self.bystanders.look(folder, passed),
+            _ => Duration::ZERO,
+        };
+        let held_up = held_up.min(patience.saturating_sub(self.held_up));
+        self.held_up += held_up;
+        held_up
+    }
+
+    fn in_call(&self) -> Option<String> {
+        self.thread.folder.as_deref().and_then(activity::waits_in)
+    }
+
     fn doing(&self) -> Doing {
         let Some(sample) = self.sample else { return Doing::Unknown };
         if self.computed >= self.own / 2 {
             return Doing::Computing;
         }
-        let waiting = sample.state == State::Waiting;
-        let in_call = self.thread.folder.as_deref().filter(|_| waiting).and_then(activity::waits_in);
-        Doing::Blocked { in_call }
+        Doing::Blocked { in_call: if sample.state == State::Waiting { self.in_call() } else { None } }
     }
 
     /// Of a thread without a seat: whether it may be polling the tasks of a worker that was given to it, and not just

@@ -7,7 +7,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    thread,
 };
 
 pin_project! {
@@ -44,11 +43,10 @@ impl<F: Future> Future for Root<F> {
         if let Some(seats) = &this.wheel.seats {
             seats.drive(this.wheel.number);
         }
-        // `block_on` returns, or unwinds, before it drops its future.
-        let unwinding = Unwinding(this.wheel);
         let poll = this.future.poll(cx);
         if poll.is_ready() {
-            unwinding.0.leave();
+            // A caller that gave a reference to `block_on` may keep this.
+            this.wheel.leave();
         }
         poll
     }
@@ -71,15 +69,5 @@ impl Wheel {
 impl Drop for Wheel {
     fn drop(&mut self) {
         self.leave();
-    }
-}
-
-struct Unwinding<'a>(&'a Wheel);
-
-impl Drop for Unwinding<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.leave();
-        }
     }
 }

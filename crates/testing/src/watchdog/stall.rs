@@ -77,11 +77,18 @@ impl fmt::Display for Doing {
     }
 }
 
+/// Whether a call waits for another thread, as far as its name tells: not for a time, or the world outside.
+pub(super) fn waits_for_a_thread(call: Option<&str>) -> bool {
+    call.and_then(in_words).is_none_or(|words| words == THREAD)
+}
+
+const THREAD: &str = "a wait for another thread: a lock, a channel, a join";
+
 /// The kernel's functions have other names in each version; their parts stay.
 fn in_words(call: &str) -> Option<&'static str> {
     let known = [
         ("nanosleep", "a sleep"),
-        ("futex", "a wait for another thread: a lock, a channel, a join"),
+        ("futex", THREAD),
         ("pipe_", "a read or write of a pipe"),
         ("accept", "a wait for a connection"),
         ("connect", "a connect"),

@@ -128,6 +128,13 @@ fn of_nested_labels_the_innermost_is_told_and_the_outer_one_comes_back() {
 }
 
 #[test]
+fn the_same_name_at_another_place_is_another_label() {
+    let [one, other] =
+        [format!("{:?}", labelled("same", async {})), format!("{:?}", labelled("same", async {}))];
+    assert!(one.contains("same") && one != other, "{one} {other}");
+}
+
+#[test]
 fn a_destructor_that_blocks_has_the_label_of_its_future() {
     struct Slow;
     impl Drop for Slow {

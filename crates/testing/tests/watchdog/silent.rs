@@ -1,7 +1,7 @@
 //! What is no stall of the program.
 
 use crate::work::{Hogs, LIMIT, LONG, compute, many, ms, one, spin};
-use std::{sync::Arc, thread, time::Duration};
+use std::{thread, time::Duration};
 use testing::{
     Watchdog,
     watchdog::{Stall, observe_on},
@@ -48,7 +48,7 @@ fn a_current_thread_runtime_that_nobody_drives() {
 }
 
 #[test]
-fn a_current_thread_runtime_whose_root_has_panicked_or_was_dropped() {
+fn a_current_thread_runtime_whose_root_has_panicked_or_ended_or_was_dropped() {
     let (runtime, watchdog) = watched(one());
     let panics = std::panic::AssertUnwindSafe(|| {
         runtime.block_on(watchdog.root(async {
@@ -57,6 +57,9 @@ fn a_current_thread_runtime_whose_root_has_panicked_or_was_dropped() {
         }))
     });
     assert!(std::panic::catch_unwind(panics).is_err());
+    thread::sleep(LONG);
+    let mut kept = std::pin::pin!(watchdog.root(yield_now()));
+    runtime.block_on(kept.as_mut());
     thread::sleep(LONG);
     runtime.block_on(async {
         tokio::select! {
@@ -82,22 +85,29 @@ fn many_roots_one_after_the_other_none_of_which_parks() {
 #[test]
 fn another_thread_in_block_on_of_a_current_thread_runtime() {
     let (runtime, watchdog) = watched(one());
-    let (runtime, watchdog) = (Arc::new(runtime), Arc::new(watchdog));
     let (driving, driven) = std::sync::mpsc::channel();
-    let other = {
-        let (runtime, watchdog) = (runtime.clone(), watchdog.clone());
-        thread::spawn(move || {
+    let (leaves, left) = tokio::sync::oneshot::channel();
+    thread::scope(|threads| {
+        let other = threads.spawn(|| {
             runtime.block_on(watchdog.root(async {
                 driving.send(()).unwrap();
-                sleep(2 * LONG).await;
+                let mut tasks = JoinSet::new();
+                tasks.spawn(async {
+                    left.await.unwrap();
+                    thread::sleep(LONG);
+                });
+                tasks.join_all().await
             }));
-        })
-    };
-    driven.recv().unwrap();
-    // This thread has not got the worker: it keeps nobody waiting but itself.
-    runtime.block_on(watchdog.root(async { thread::sleep(LONG) }));
-    other.join().unwrap();
-    assert_eq!(watchdog.stalls(), nothing());
+        });
+        driven.recv().unwrap();
+        // This thread has not got the worker: it keeps nobody waiting but itself.
+        runtime.block_on(watchdog.root(async { thread::sleep(LONG) }));
+        assert_eq!(watchdog.stalls(), nothing());
+        // The one that has is still watched.
+        leaves.send(()).unwrap();
+        other.join().unwrap();
+        assert_eq!(watchdog.count(), 1);
+    });
 }
 
 #[test]
