@@ -17,6 +17,15 @@
 //! | [`snooze`] | futures that were woken and are not polled |
 //! | [`mod@latencies`] | seeded latencies, so that what is asked first is not answered first |
 //!
+//! What they work with:
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`real_io`] | a paused clock that stands still while sockets and databases are at work |
+//! | [`wire`] | byte streams with scripted fragments, latencies and endings |
+//! | `database` | a database for each test, SQLite or PostgreSQL (feature `database`) |
+//! | [`common::Upstream`], [`common::Backend`] | scripted services, over loopback HTTP and in memory |
+//!
 //! For tests and for production:
 //!
 //! | module | what is in it |
@@ -39,6 +48,8 @@ pub mod answers;
 mod bell;
 pub mod case;
 mod complaints;
+#[cfg(feature = "database")]
+pub mod database;
 pub mod every_await;
 pub mod explore;
 pub mod goldens;
@@ -48,12 +59,14 @@ pub mod latencies;
 pub mod must;
 mod panics;
 pub mod proof;
+pub mod real_io;
 pub mod sim;
 pub mod simulation;
 pub mod snooze;
 mod stacks;
 mod stuck;
 pub mod watchdog;
+pub mod wire;
 
 pub use case::{Case, Checked, verdict};
 pub use every_await::every_await;
@@ -62,6 +75,7 @@ pub use heartbeat::Heartbeat;
 pub use judge::judge;
 pub use latencies::latencies;
 pub use must::{must_await, must_read};
+pub use real_io::with_real_io;
 pub use sim::sim;
 pub use simulation::simulate;
 pub use watchdog::Watchdog;
