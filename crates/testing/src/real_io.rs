@@ -24,7 +24,7 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 /// When everything waits, a paused clock jumps to the next timer. It knows nothing of sockets, nor of threads that tokio
 /// didn't start, such as SQLite's: a 30 s timeout around an answer that takes 20 ms has fired before the answer is there.
 /// Wrap what does I/O, not the whole test: within, *no* virtual time passes, so that a `sleep` in there never ends and a
-/// timeout never fires. Where the peer can be had in memory, `tokio::io::duplex` needs no such
+/// timeout never fires. Where the peer can be had in memory, [`wire`](crate::wire) or `tokio::io::duplex` need no such
 /// thing, and there latencies are exact. For a scope that isn't one future, take [`HeldClock`].
 ///
 /// On a clock that isn't paused it does nothing. It costs one of the runtime's blocking threads for as long as it lasts,
