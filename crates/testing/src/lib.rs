@@ -69,6 +69,8 @@ pub mod watchdog;
 pub mod wire;
 
 pub use case::{Case, Checked, verdict};
+#[cfg(feature = "database")]
+pub use database::Database;
 pub use every_await::every_await;
 pub use explore::explore;
 pub use heartbeat::Heartbeat;
@@ -79,3 +81,4 @@ pub use real_io::with_real_io;
 pub use sim::sim;
 pub use simulation::simulate;
 pub use watchdog::Watchdog;
+pub use wire::Wire;
