@@ -131,8 +131,9 @@ impl Database<Postgres> {
     ///
     /// Its own server is started once in a process: `initdb` and `postgres` from the folder in `POSTGRES_BIN`, from
     /// `PATH`, or from Debian's `/usr/lib/postgresql` (the newest), as user `postgres` or `nobody` if we are root. It
-    /// listens on a socket in a temporary folder only, so there is no port that could be taken, and its data is as good as
-    /// lost in a crash (`fsync=off`), which makes it quick. It ends with the process.
+    /// listens on a socket in a temporary folder only, so there is no port that could be taken. To be quick, it doesn't care
+    /// for crashes (`fsync=off`), and lives in `/dev/shm` if there is a gigabyte of room and `TMPDIR` isn't set: 50 MB, and
+    /// 8 MB for each database. Starting it takes about a second, a database some 30 ms. It ends with the process.
     ///
     /// On the server of `DATABASE_URL` (ignored if it names no PostgreSQL), databases that a killed process has left
     /// are dropped by the next that comes.

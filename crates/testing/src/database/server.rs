@@ -14,11 +14,17 @@ use std::{
 /// Runs below a shell that ends it when its standard input does: that is when the process is over that holds the other end,
 /// whatever its end was. The shell makes and removes the folder, so there is no moment at which it has no owner.
 ///
+/// A database is some 300 files, and making them is most of the work: on Linux they are in memory, if there is a gigabyte
+/// of it and nobody has set `TMPDIR`. Measured: 25 ms for a database rather than 370.
+///
 /// `mmap`: shared memory that would outlive a killed server would be in the folder, and go with it.
 const SCRIPT: &str = r#"
 umask 077
 trap '' HUP INT QUIT TERM
-folder=$(mktemp -d "$1/testing-postgres-XXXXXX") || exit
+base=$1
+room() { df -Pk "$1" 2>/dev/null | { read -r _; read -r _ _ _ free _; echo "${free:-0}"; }; }
+if [ -z "${TMPDIR-}" ] && [ -w /dev/shm ] && [ "$(room /dev/shm)" -gt 1000000 ]; then base=/dev/shm; fi
+folder=$(mktemp -d "$base/testing-postgres-XXXXXX") || exit
 echo "$folder"
 server=
 if "$2/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync </dev/null >"$folder/log" 2>&1
