@@ -60,7 +60,7 @@ async fn carry_out(keeper: &mut Option<Keeper>, order: Order) {
         Order::Drop { name, done } => {
             if let Some(keeper) = keeper {
                 // If it can't be dropped, the server is gone or broken, and who holds the lease can't mend it.
-                let _failed = keeper.drop_database(&name).await;
+                let _failed = keeper.take_back(&name).await;
             }
             let _nobody_waits = done.send(());
         }
@@ -124,6 +124,8 @@ struct Keeper {
     prefix: String,
     templates: HashSet<String>,
     created: u64,
+    /// Databases that are in use.
+    leases: usize,
 }
 
 impl Keeper {
@@ -143,6 +145,7 @@ impl Keeper {
                 prefix,
                 templates: HashSet::new(),
                 created: 0,
+                leases: 0,
             });
         }
         #[cfg(unix)]
@@ -158,6 +161,7 @@ impl Keeper {
                 prefix: "test".to_owned(),
                 templates: HashSet::new(),
                 created: 0,
+                leases: 0,
             })
         }
         #[cfg(not(unix))]
@@ -174,6 +178,7 @@ impl Keeper {
         self.created += 1;
         let name = format!("{}_{}", self.prefix, self.created);
         self.run(format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
+        self.leases += 1;
         let options = self.options.clone().database(&name);
         Ok((Lease { name, foreign: self.foreign }, options))
     }
@@ -204,6 +209,19 @@ impl Keeper {
         }
         self.templates.insert(name.clone());
         Ok(name)
+    }
+
+    /// Drops a database that was given out.
+    async fn take_back(&mut self, name: &str) -> sqlx::Result<()> {
+        self.leases -= 1;
+        self.drop_database(name).await?;
+        // Nobody tells us that the process is about to end: without a database of ours, nothing of ours stays.
+        if self.foreign && self.leases == 0 {
+            for template in std::mem::take(&mut self.templates) {
+                self.drop_database(&template).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn drop_database(&mut self, name: &str) -> sqlx::Result<()> {
