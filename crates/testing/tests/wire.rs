@@ -182,7 +182,7 @@ fn a_clean_end_is_read_and_the_writer_is_told() {
 #[test]
 fn a_truncated_direction_ends_for_the_reader_and_takes_everything_from_the_writer() {
     paused(async {
-        let (mut a, mut b) = wire::pair(Wire::new(0).buffer(10).truncate_after(5), Wire::new(0));
+        let (mut a, mut b) = wire::pair(Wire::new(0).buffer(5).truncate_after(5), Wire::new(0));
         assert_eq!(a.write(&[0; 8]).await.unwrap(), 5);
         timeout(HOUR, a.write_all(&[0; 1000])).await.unwrap().unwrap();
         a.flush().await.unwrap();

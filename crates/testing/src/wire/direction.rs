@@ -214,9 +214,6 @@ impl Direction {
         let fragment = self.script.fragments.clone().map_or(usize::MAX, |bytes| self.random.usize(bytes));
         let n = buf.len().min(room).min(fragment).min(if rest == 0 { usize::MAX } else { rest });
         self.accepted += n;
-        if rest == 0 && lost {
-            return n;
-        }
         self.held += n;
         if rest > 0 {
             let arrives = (!self.script.latency.is_zero()).then(|| {
