@@ -24,7 +24,7 @@
 //! | [`real_io`] | a paused clock that stands still while sockets and databases are at work |
 //! | [`wire`] | byte streams with scripted fragments, latencies and endings |
 //! | `database` | a database for each test, SQLite or PostgreSQL (feature `database`) |
-//! | [`common::Upstream`], [`common::Backend`] | scripted services, over loopback HTTP and in memory |
+//! | [`common::upstream::Upstream`], [`common::Backend`] | scripted services, over loopback HTTP and in memory |
 //!
 //! For tests and for production:
 //!

@@ -13,7 +13,7 @@
 //! | task panicked | a task panicked that nobody awaited, and the test had not announced it |
 //! | leak | tasks are alive when the body has ended |
 //! | never awaited, unread error | see [`must`](crate::must) |
-//! | snoozed | see [`snooze`](crate::snooze) |
+//! | snoozed | see [`snooze`] |
 //!
 //! What it can't see: tasks on other runtimes and in a `LocalSet`, blocking threads that run on, and, on systems without
 //! `/proc`, a nap of the thread. `tokio::select!` without `biased` draws its first arm from a seed that stable tokio does

@@ -26,7 +26,7 @@ fn runtime() -> Runtime {
 
 /// Runs what hangs if the clock isn't let go.
 fn in_time(body: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = mpsc::channel();
+    let (done, is_done) = mpsc::channel::<()>();
     let running = thread::spawn(move || {
         body();
         drop(done);
