@@ -8,6 +8,9 @@ use std::{
 /// The chapters, each a crate of patterns.
 const CHAPTERS: [&str; 1] = ["concurrency"];
 
+/// The chapters of which the exercises and pages are no patterns of the library, but tasks and explanations of their own.
+const LOOSE: [&str; 1] = ["testing"];
+
 /// What a pattern does without, and why.
 const WITHOUT: [(&str, &str, &str); 2] = [
     ("task_group", "bench", "its cost is that of the JoinSet inside, which the bench of gather measures"),
@@ -38,22 +41,14 @@ fn missing(root: &Path, chapter: &str, pattern: &str) -> Vec<String> {
         format!("docs/src/{chapter}/{pattern}.md"),
     ];
     places.extend(["rs", "json", "txt"].map(|kind| format!("{home}/tests/timelines/{pattern}.{kind}")));
-    let exercise = ["README.md", "exercise.rs", "stub.rs", "check.rs", "solution.rs", "main.rs", "mod.rs"];
-    places.extend(exercise.map(|file| format!("{home}/exercises/{pattern}/{file}")));
     let mut missing: Vec<String> = places.into_iter().filter(|place| !root.join(place).is_file()).collect();
-
-    let wrong = root.join(format!("{home}/exercises/{pattern}/wrong"));
-    let wrong = fs::read_dir(wrong).map_or(0, Iterator::count);
-    if wrong < 4 {
-        missing.push(format!("{home}/exercises/{pattern}/wrong: {wrong} wrong answers, not four"));
-    }
+    missing.extend(missing_of_exercise(root, chapter, pattern));
     let mut named_in = |file: String, needle: String| {
         if !fs::read_to_string(root.join(&file)).is_ok_and(|text| text.contains(&needle)) {
             missing.push(format!("{file}: no {needle:?} in it"));
         }
     };
     named_in("docs/src/SUMMARY.md".into(), format!("({chapter}/{pattern}.md)"));
-    named_in(format!("{home}/exercises/answers.rs"), format!("mod {pattern};"));
     named_in(format!("{home}/tests/promises/main.rs"), format!("mod {pattern};"));
     named_in(format!("{home}/tests/timelines/main.rs"), format!("mod {pattern};"));
     named_in(format!("docs/src/{chapter}/{pattern}.md"), format!("{{{{#timeline {chapter}/{pattern}}}}}"));
@@ -62,6 +57,74 @@ fn missing(root: &Path, chapter: &str, pattern: &str) -> Vec<String> {
         named_in(format!("benches/{chapter}.rs"), format!("\"{pattern}\""));
     }
     missing
+}
+
+/// What is missing of an exercise, wherever it is spoken of.
+fn missing_of_exercise(root: &Path, chapter: &str, exercise: &str) -> Vec<String> {
+    let home = format!("crates/{chapter}");
+    let files = ["README.md", "exercise.rs", "stub.rs", "check.rs", "solution.rs", "main.rs", "mod.rs"];
+    let files = files.map(|file| format!("{home}/exercises/{exercise}/{file}"));
+    let mut missing: Vec<String> = files.into_iter().filter(|file| !root.join(file).is_file()).collect();
+    let wrong =
+        fs::read_dir(root.join(format!("{home}/exercises/{exercise}/wrong"))).map_or(0, Iterator::count);
+    if wrong < 4 {
+        missing.push(format!("{home}/exercises/{exercise}/wrong: {wrong} wrong answers, not four"));
+    }
+    for (file, needle) in [
+        (format!("{home}/exercises/answers.rs"), format!("mod {exercise};")),
+        (format!("{home}/Cargo.toml"), format!("name = \"{exercise}\"")),
+        (String::from("crates/workshop/src/course.rs"), format!("\"{exercise}\"")),
+    ] {
+        if !fs::read_to_string(root.join(&file)).is_ok_and(|text| text.contains(&needle)) {
+            missing.push(format!("{file}: no {needle:?} in it"));
+        }
+    }
+    missing
+}
+
+/// The names of what is in a folder: of the folders in it, or of the files with this extension.
+fn names(folder: &Path, extension: Option<&str>) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("a folder can be read").path())
+        .filter(|path| extension.map_or(path.is_dir(), |kind| path.extension().is_some_and(|is| is == kind)))
+        .filter_map(|path| path.file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_exercise_page_and_timeline_of_a_loose_chapter_is_in_all_its_places() {
+    let mut lacking = Vec::new();
+    let summary = read(root().join("docs/src/SUMMARY.md"));
+    for chapter in LOOSE {
+        let home = root().join("crates").join(chapter);
+        let pages = names(&root().join("docs/src").join(chapter), Some("md"));
+        let all: String =
+            pages.iter().map(|page| read(root().join(format!("docs/src/{chapter}/{page}.md")))).collect();
+        for page in &pages {
+            if !summary.contains(&format!("({chapter}/{page}.md)")) {
+                lacking.push(format!("docs/src/SUMMARY.md: no page {chapter}/{page}.md"));
+            }
+        }
+        for exercise in names(&home.join("exercises"), None) {
+            lacking.extend(missing_of_exercise(&root(), chapter, &exercise));
+            for directive in ["exercise", "verdict"] {
+                let directive = format!("{{{{#{directive} {chapter}/{exercise}}}}}");
+                if !all.contains(&directive) {
+                    lacking.push(format!("docs/src/{chapter}: no page has {directive}"));
+                }
+            }
+        }
+        for timeline in names(&home.join("tests/timelines"), Some("json")) {
+            let directive = format!("{{{{#timeline {chapter}/{timeline}}}}}");
+            if !all.contains(&directive) {
+                lacking.push(format!("docs/src/{chapter}: no page has {directive}"));
+            }
+        }
+    }
+    assert!(lacking.is_empty(), "missing:\n{}", lacking.join("\n"));
 }
 
 #[test]
@@ -79,7 +142,7 @@ fn every_pattern_is_in_all_its_places() {
 #[test]
 fn a_pattern_that_is_nowhere_is_missing_everywhere() {
     let lacking = missing(&root(), "concurrency", "no_such_pattern");
-    assert_eq!(lacking.len(), 14 + 1 + 7, "{lacking:#?}");
+    assert_eq!(lacking.len(), 14 + 1 + 9, "{lacking:#?}");
 }
 
 /// The names of public async functions (and of functions that return a future or a stream) whose documentation has no
@@ -131,7 +194,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn every_public_async_function_says_what_happens_when_it_is_dropped() {
     let mut files = Vec::new();
-    for name in ["common", "testing"].iter().chain(&CHAPTERS) {
+    for name in ["common"].iter().chain(&LOOSE).chain(&CHAPTERS) {
         rust_files(&root().join("crates").join(name).join("src"), &mut files);
     }
     let mut lacking = Vec::new();
@@ -175,12 +238,12 @@ fn a_pristine_exercise_is_its_stub() {
     if std::env::var_os("PRISTINE").is_none() {
         return;
     }
-    for chapter in CHAPTERS {
-        let lib = read(root().join(format!("crates/{chapter}/src/lib.rs")));
-        for pattern in patterns(&lib) {
-            let folder = root().join(format!("crates/{chapter}/exercises/{pattern}"));
-            let (stub, exercise) = (read(folder.join("stub.rs")), read(folder.join("exercise.rs")));
-            assert_eq!(stub, exercise, "{pattern}: exercise.rs should ship as stub.rs");
+    for chapter in CHAPTERS.iter().chain(&LOOSE) {
+        let exercises = root().join(format!("crates/{chapter}/exercises"));
+        for exercise in names(&exercises, None) {
+            let folder = exercises.join(&exercise);
+            let (stub, shipped) = (read(folder.join("stub.rs")), read(folder.join("exercise.rs")));
+            assert_eq!(stub, shipped, "{exercise}: exercise.rs should ship as stub.rs");
         }
     }
 }
