@@ -39,6 +39,7 @@ mod patrol;
 mod root;
 mod seats;
 mod stall;
+mod suspect;
 
 pub use label::{Label, Labelled, labelled};
 pub use observe::{observe, observe_on};

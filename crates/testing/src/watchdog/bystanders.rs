@@ -1,8 +1,10 @@
-//! The other threads of the process: a lock is not the program's fault while who holds it gets no processor.
+//! The other threads of the process: that a worker waits is not the program's fault while the thread that it waits for
+//! gets no processor.
 
 use crate::activity::{self, Sample, State};
 use std::{
     collections::HashMap,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,6 +12,18 @@ use std::{
 /// The threads that may hold what a blocked one waits for.
 #[derive(Debug, Default)]
 pub(super) struct Bystanders(HashMap<PathBuf, Bystander>);
+
+/// Which threads are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Any thread may hold a lock.
+    Anybody,
+    /// A thread that is to take the worker over, and has not come to its first hook. It has the name of who started it.
+    Newborn,
+}
+
+/// What a thread has used when it comes to its first hook, at most.
+const BIRTH: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone, Copy)]
 struct Bystander {
@@ -19,10 +33,12 @@ struct Bystander {
 }
 
 impl Bystanders {
-    /// Looks at all threads but the blocked one, and gives for how much of the time that has `passed` since the last
+    /// Looks at other threads than the blocked one, and gives for how much of the time that has `passed` since the last
     /// look one of them may have held it up.
-    pub(super) fn look(&mut self, blocked: &Path, passed: Duration) -> Duration {
+    pub(super) fn look(&mut self, blocked: &Path, who: Who, passed: Duration) -> Duration {
         let this = activity::this_thread();
+        let name = |thread: &Path| fs::read_to_string(thread.join("comm")).ok();
+        let family = name(blocked);
         let mut seen = HashMap::new();
         let mut held_up = Duration::ZERO;
         for thread in activity::threads() {
@@ -30,6 +46,9 @@ impl Bystanders {
                 continue;
             }
             let Some(sample) = activity::sample(&thread) else { continue };
+            if who == Who::Newborn && (sample.used > BIRTH || name(&thread) != family) {
+                continue;
+            }
             let before = self.0.get(&thread);
             let (bystander, waited) = Bystander::step(before, sample, passed);
             held_up = held_up.max(waited);

@@ -10,9 +10,10 @@ use tokio::runtime::Builder;
 /// Runs `future` on a fresh current-thread runtime with the real clock, and gives the stalls of `limit` or longer with
 /// its value.
 ///
-/// For tests: assert that there are none. What blocks or computes for four times the limit is found also on a machine that
-/// is busy, if it is four times the limit without the waiting for a processor; a loop that ends at a given moment may get no
-/// processor until then. For tasks on several threads take [`observe_on`].
+/// For tests: assert that there are none. To be found, the future should block or compute for several times the limit, and
+/// a computation be given by its work: a loop that ends at a given moment may get no processor until then. On a machine that
+/// is so busy that the watchdog itself gets no processor for all of that time, it finds nothing; it never finds what is not
+/// there. For tasks on several threads take [`observe_on`].
 ///
 /// # Panics
 /// If called from within a runtime, if `future` panics, or if the system refuses a runtime or a thread.
@@ -23,7 +24,7 @@ use tokio::runtime::Builder;
 /// use testing::watchdog::{labelled, observe};
 ///
 /// let limit = Duration::from_millis(50);
-/// let nap = Duration::from_millis(200);
+/// let nap = Duration::from_millis(500);
 /// let (_, stalls) = observe(limit, labelled("nap", async { std::thread::sleep(nap) }));
 /// assert_eq!(stalls.len(), 1);
 /// // worker 0 has been stuck for 62 ms: blocked in a sleep (hrtimer_nanosleep), in `nap` (src/lib.rs:6), thread 4711; ...

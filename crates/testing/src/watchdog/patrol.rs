@@ -1,14 +1,11 @@
 //! The rounds that the watchdog's thread makes.
 
 use super::{
-    Doing, Stall,
-    bystanders::Bystanders,
-    label,
+    Stall, label,
     log::Log,
     seats::{Seats, Thread},
-    stall::waits_for_a_thread,
+    suspect::Suspect,
 };
-use crate::activity::{self, Sample, State};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::Relaxed, mpsc},
@@ -55,7 +52,7 @@ impl Patrol {
             *worker = Watched { moves, ..Watched::default() };
             return;
         };
-        let own = worker.still(&seated, &self.seats, 2 * self.limit);
+        let own = worker.still(&seated, self);
         let lasted = worker.since.elapsed();
         if let Some(number) = worker.told {
             self.log.goes_on(number, lasted);
@@ -72,7 +69,7 @@ impl Patrol {
             starved: lasted.saturating_sub(own),
             doing: suspect.doing(),
             label: label::label(seated.label.load(Relaxed)),
-            sure: !worker.suspects.iter().skip(1).any(Suspect::may_have_the_worker),
+            sure: worker.suspects.iter().filter(|suspect| suspect.may_have_the_worker).count() == 1,
         };
         if self.moves(index) != moves {
             // It moved while all this was read, so that it may tell of what came afterwards.
@@ -111,105 +108,21 @@ impl Default for Watched {
 impl Watched {
     /// Counts one more round without a move, and gives for how much of the time the program itself is to blame. While
     /// it is not certain which thread has the worker, that is the least that can be said of any of them.
-    fn still(&mut self, seated: &Arc<Thread>, seats: &Seats, patience: Duration) -> Duration {
-        if !self.suspects.first().is_some_and(|suspect| Arc::ptr_eq(&suspect.thread, seated)) {
-            self.suspects = vec![Suspect::new(seated.clone())];
-        } else {
+    fn still(&mut self, seated: &Arc<Thread>, patrol: &Patrol) -> Duration {
+        if self.suspects.first().is_some_and(|suspect| suspect.is(seated)) {
             for suspect in &mut self.suspects {
-                suspect.look(patience);
+                suspect.look(2 * patrol.limit);
             }
-        }
-        for thread in seats.loose() {
-            if !self.suspects.iter().any(|suspect| Arc::ptr_eq(&suspect.thread, &thread)) {
-                self.suspects.push(Suspect::new(thread));
-            }
-        }
-        let others = self.suspects.iter().skip(1).filter(|suspect| suspect.may_have_the_worker());
-        self.suspects.iter().take(1).chain(others).map(|suspect| suspect.own).min().unwrap_or_default()
-    }
-}
-
-/// What a thread has done since the worker that it may have was last seen to move.
-struct Suspect {
-    thread: Arc<Thread>,
-    at: Instant,
-    sample: Option<Sample>,
-    /// Time that it computed or waited in a call: not the time in which it had no processor.
-    own: Duration,
-    /// How much of that it computed.
-    computed: Duration,
-    held_up: Duration,
-    bystanders: Bystanders,
-}
-
-impl Suspect {
-    fn new(thread: Arc<Thread>) -> Self {
-        let sample = sample(&thread);
-        Self {
-            thread,
-            at: Instant::now(),
-            sample,
-            own: Duration::ZERO,
-            computed: Duration::ZERO,
-            held_up: Duration::ZERO,
-            bystanders: Bystanders::default(),
-        }
-    }
-
-    fn look(&mut self, patience: Duration) {
-        let passed = self.at.elapsed();
-        let sample = sample(&self.thread);
-        if let (Some(before), Some(now)) = (self.sample, sample) {
-            let computed = now.used.saturating_sub(before.used);
-            self.computed += computed;
-            let own = match now.state {
-                State::Waiting => passed
-                    .saturating_sub(now.queued.saturating_sub(before.queued))
-                    .saturating_sub(self.held_up(passed, patience)),
-                State::Ready => computed,
-                State::Stopped => Duration::ZERO,
-            };
-            self.own += own;
         } else {
-            // Nobody tells: all of it is blamed on the program.
-            self.own += passed;
+            self.suspects = vec![Suspect::seated(seated.clone(), !patrol.needs_driver)];
         }
-        self.at += passed;
-        self.sample = sample;
-    }
-
-    /// For how much of the time it may have waited for a thread that got no processor. The `patience` is for all of it:
-    /// where some thread is always short of a processor, a lock that is held for long would never be told.
-    fn held_up(&mut self, passed: Duration, patience: Duration) -> Duration {
-        let in_call = self.in_call();
-        let held_up = match &self.thread.folder {
-            Some(folder) if waits_for_a_thread(in_call.as_deref()) => self.bystanders.look(folder, passed),
-            _ => Duration::ZERO,
-        };
-        let held_up = held_up.min(patience.saturating_sub(self.held_up));
-        self.held_up += held_up;
-        held_up
-    }
-
-    fn in_call(&self) -> Option<String> {
-        self.thread.folder.as_deref().and_then(activity::waits_in)
-    }
-
-    fn doing(&self) -> Doing {
-        let Some(sample) = self.sample else { return Doing::Unknown };
-        if self.computed >= self.own / 2 {
-            return Doing::Computing;
+        for thread in patrol.seats.loose() {
+            match self.suspects.iter_mut().find(|suspect| suspect.is(&thread)) {
+                Some(suspect) => suspect.thread = thread,
+                None => self.suspects.push(Suspect::loose(thread)),
+            }
         }
-        Doing::Blocked { in_call: if sample.state == State::Waiting { self.in_call() } else { None } }
+        let may_have_it = self.suspects.iter().filter(|suspect| suspect.may_have_the_worker);
+        may_have_it.map(|suspect| suspect.own).min().unwrap_or_default()
     }
-
-    /// Of a thread without a seat: whether it may be polling the tasks of a worker that was given to it, and not just
-    /// run a blocking function or wait for one.
-    fn may_have_the_worker(&self) -> bool {
-        self.sample.is_some_and(|sample| sample.state == State::Ready) || self.thread.label.load(Relaxed) != 0
-    }
-}
-
-fn sample(thread: &Thread) -> Option<Sample> {
-    thread.folder.as_deref().and_then(activity::sample)
 }

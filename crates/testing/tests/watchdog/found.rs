@@ -1,6 +1,6 @@
 //! Stalls, each found once and told in words.
 
-use crate::work::{LIMIT, LONG, compute, many, ms, one, spin};
+use crate::work::{LIMIT, LONG, Told, compute, many, ms, one, spin, stalls};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, mpsc},
@@ -18,31 +18,29 @@ use tokio::{
 };
 
 /// Runs `task` as a task on each flavour, after it was once suspended, and gives the one stall that it makes.
-fn the_stall<F: Future<Output = ()> + Send + 'static>(task: impl Fn() -> F) -> Vec<Stall> {
-    let flavours: [Builder; 2] = [one(), many(2)];
-    flavours
-        .into_iter()
-        .map(|mut builder| {
-            let task = task();
-            let (_, mut stalls) = observe_on(&mut builder, LIMIT, async {
-                let mut tasks = JoinSet::new();
-                tasks.spawn(async move {
-                    yield_now().await;
-                    task.await;
-                });
-                tasks.join_all().await
+fn the_stall<F: Future<Output = ()> + Send + 'static>(task: impl Fn(Told) -> F) -> [Stall; 2] {
+    [one(), many(2)].map(|mut builder| {
+        let mut stalls = stalls(&mut builder, async |told| {
+            let task = task(told);
+            let mut tasks = JoinSet::new();
+            tasks.spawn(async move {
+                yield_now().await;
+                task.await;
             });
-            assert_eq!(stalls.len(), 1, "{stalls:?}");
-            stalls.remove(0)
-        })
-        .collect()
+            tasks.join_all().await;
+        });
+        assert_eq!(stalls.len(), 1, "{stalls:?}");
+        stalls.remove(0)
+    })
 }
 
 #[test]
 fn a_blocking_sleep_is_told_with_its_call_and_its_label() {
-    for stall in the_stall(|| labelled("render", async { thread::sleep(LONG) })) {
-        let line = line!() - 1;
-        assert!(stall.lasted >= LIMIT && stall.sure, "{stall:?}");
+    let [one, other] = the_stall(|told| labelled("render", async move { told.sleep(1) }));
+    let line = line!() - 1;
+    assert!(one.sure);
+    for stall in [one, other] {
+        assert!(stall.lasted >= LIMIT, "{stall:?}");
         assert_eq!(stall.label.unwrap().name, "render");
         let told = stall.to_string();
         assert!(told.starts_with(&format!("worker {} has been stuck for ", stall.worker)), "{told}");
@@ -51,15 +49,25 @@ fn a_blocking_sleep_is_told_with_its_call_and_its_label() {
             "{told}"
         );
         if cfg!(target_os = "linux") {
-            assert!(matches!(&stall.doing, Doing::Blocked { in_call: Some(_) }), "{stall:?}");
+            assert!(matches!(&stall.doing, Doing::Blocked { .. }), "{stall:?}");
             assert!(stall.thread.is_some());
         }
     }
 }
 
 #[test]
+fn the_call_that_blocks_is_named() {
+    // Without an end in the middle of it, at which it would be in no call.
+    let (_, stalls) = observe(LIMIT, async { thread::sleep(4 * LONG) });
+    assert_eq!(stalls.len(), 1);
+    if cfg!(target_os = "linux") {
+        assert!(matches!(&stalls[0].doing, Doing::Blocked { in_call: Some(_) }), "{}", stalls[0]);
+    }
+}
+
+#[test]
 fn a_computation_is_told_as_one() {
-    for stall in the_stall(|| async { compute(LONG) }) {
+    for stall in the_stall(|told| async move { told.until(1, || compute(ms(5))) }) {
         assert_eq!(stall.label, None);
         if cfg!(target_os = "linux") {
             assert_eq!(stall.doing, Doing::Computing, "{stall}");
@@ -69,7 +77,7 @@ fn a_computation_is_told_as_one() {
 
 #[test]
 fn a_lock_that_another_thread_holds_is_a_blocking_call() {
-    let stalls = the_stall(|| {
+    let stalls = the_stall(|told| {
         let lock = Arc::new(Mutex::new(()));
         async move {
             let (locked, is_locked) = mpsc::channel();
@@ -77,7 +85,7 @@ fn a_lock_that_another_thread_holds_is_a_blocking_call() {
             let other = thread::spawn(move || {
                 let _held = theirs.lock().unwrap();
                 locked.send(()).unwrap();
-                thread::sleep(LONG);
+                told.sleep(1);
             });
             is_locked.recv().unwrap();
             drop(lock.lock().unwrap());
@@ -93,7 +101,7 @@ fn a_lock_that_another_thread_holds_is_a_blocking_call() {
 fn the_future_given_to_block_on_is_watched_on_a_current_thread_runtime() {
     let (value, stalls) = observe(LIMIT, async {
         // In its first poll, before any park.
-        thread::sleep(LONG);
+        thread::sleep(4 * LONG);
         7
     });
     assert_eq!((value, stalls.len()), (7, 1));
@@ -101,13 +109,13 @@ fn the_future_given_to_block_on_is_watched_on_a_current_thread_runtime() {
 
 #[test]
 fn of_nested_labels_the_innermost_is_told_and_the_outer_one_comes_back() {
-    let (_, stalls) = observe(LIMIT, async {
+    let stalls = stalls(&mut one(), async |told| {
         labelled("outer", async {
-            thread::sleep(LONG);
+            told.sleep(1);
             yield_now().await;
             labelled("inner", async {
                 yield_now().await;
-                thread::sleep(LONG);
+                told.sleep(2);
             })
             .await;
             let panicked = labelled("panics", async { panic!("on purpose") });
@@ -117,11 +125,11 @@ fn of_nested_labels_the_innermost_is_told_and_the_outer_one_comes_back() {
             });
             assert!(catch_unwind(poll).is_err());
             yield_now().await;
-            thread::sleep(LONG);
+            told.sleep(3);
         })
         .await;
         yield_now().await;
-        thread::sleep(LONG);
+        told.sleep(4);
     });
     let names: Vec<_> = stalls.iter().map(|stall| stall.label.map(|label| label.name)).collect();
     assert_eq!(names, [Some("outer"), Some("inner"), Some("outer"), None]);
@@ -136,14 +144,14 @@ fn the_same_name_at_another_place_is_another_label() {
 
 #[test]
 fn a_destructor_that_blocks_has_the_label_of_its_future() {
-    struct Slow;
+    struct Slow(Told);
     impl Drop for Slow {
         fn drop(&mut self) {
-            thread::sleep(LONG);
+            self.0.sleep(1);
         }
     }
-    let (_, stalls) = observe(LIMIT, async {
-        let slow = Slow;
+    let stalls = stalls(&mut one(), async |told| {
+        let slow = Slow(told);
         let mut waits = Box::pin(labelled("connection", async move {
             let _slow = slow;
             std::future::pending::<()>().await;
@@ -161,52 +169,51 @@ fn a_destructor_that_blocks_has_the_label_of_its_future() {
 }
 
 #[test]
-fn a_stall_is_reported_at_once_and_only_once_and_lasts_until_its_end() {
-    let mut builder = one();
+fn a_stall_is_reported_while_it_lasts_and_only_once_and_its_length_grows() {
     let (told, tells) = mpsc::channel();
-    let begun = Instant::now();
-    let setup =
-        Watchdog::limit(LIMIT).on_stall(move |stall| told.send((begun.elapsed(), stall.clone())).unwrap());
-    let runtime = builder.build().unwrap();
+    let setup = Watchdog::limit(LIMIT).on_stall(move |stall| told.send(stall.clone()).unwrap());
+    let runtime = one().build().unwrap();
     let watchdog = setup.start(runtime.handle()).unwrap();
-    runtime.block_on(watchdog.root(async {
-        thread::sleep(ms(1000));
-        // So that the watchdog sees the end of it.
-        tokio::time::sleep(ms(30)).await;
+    let first = runtime.block_on(watchdog.root(async {
+        let first = tells.recv_timeout(40 * LONG).unwrap();
+        let begun = Instant::now();
+        while watchdog.stalls()[0].lasted < first.lasted + LONG && begun.elapsed() < 40 * LONG {
+            thread::sleep(ms(20));
+        }
+        first
     }));
     let stalls = watchdog.stalls();
     assert_eq!((stalls.len(), watchdog.count()), (1, 1));
-    assert!(stalls[0].lasted > ms(800), "{stalls:?}");
+    assert!(stalls[0].lasted >= first.lasted + LONG, "{stalls:?}");
     drop(watchdog);
-    let told: Vec<_> = tells.iter().collect();
-    assert_eq!(told.len(), 1);
-    assert!(told[0].0 < ms(900), "it was told after {:?}", told[0].0);
-    assert!(told[0].1.lasted < ms(800));
+    assert_eq!(tells.iter().count(), 0);
 }
 
 #[test]
 fn a_report_that_panics_does_not_end_the_watch() {
-    let (_, count) = {
-        let runtime = one().build().unwrap();
-        let setup = Watchdog::limit(LIMIT).on_stall(|_| std::panic::resume_unwind(Box::new("on purpose")));
-        let watchdog = setup.start(runtime.handle()).unwrap();
-        runtime.block_on(watchdog.root(async {
-            for _ in 0..2 {
-                thread::sleep(LONG);
-                tokio::time::sleep(ms(20)).await;
-            }
-        }));
-        (watchdog.stalls(), watchdog.count())
-    };
-    assert_eq!(count, 2);
+    let (told, tells) = mpsc::channel();
+    let setup = Watchdog::limit(LIMIT).on_stall(move |_| {
+        told.send(()).unwrap();
+        std::panic::resume_unwind(Box::new("on purpose"))
+    });
+    let runtime = one().build().unwrap();
+    let watchdog = setup.start(runtime.handle()).unwrap();
+    runtime.block_on(watchdog.root(async {
+        for _ in 0..2 {
+            tells.recv_timeout(40 * LONG).unwrap();
+            tokio::time::sleep(ms(20)).await;
+        }
+    }));
+    assert_eq!(watchdog.count(), 2);
 }
 
 #[test]
 fn each_worker_that_is_stuck_is_told() {
-    let (_, stalls) = observe_on(&mut many(3), LIMIT, async {
+    let stalls = stalls(&mut many(3), async |told| {
         let mut tasks = JoinSet::new();
         for name in ["first", "second"] {
-            tasks.spawn(labelled(name, async { thread::sleep(2 * LONG) }));
+            let told = told.clone();
+            tasks.spawn(labelled(name, async move { told.sleep(2) }));
         }
         tasks.join_all().await
     });
@@ -221,13 +228,14 @@ fn a_worker_that_moved_to_another_thread_is_not_told_for_certain() {
     if cfg!(not(target_os = "linux")) {
         return;
     }
-    let (_, stalls) = observe_on(&mut many(1), LIMIT, async {
+    let stalls = stalls(&mut many(1), async |told| {
         let mut tasks = JoinSet::new();
-        tasks.spawn(async {
+        tasks.spawn(async move {
             let mut other = JoinSet::new();
+            let theirs = told.clone();
             // Queued behind this one, it is polled first thing by the thread that takes the worker over.
-            other.spawn(async { compute(LONG) });
-            block_in_place(|| thread::sleep(4 * LONG));
+            other.spawn(async move { theirs.until(1, || compute(ms(5))) });
+            block_in_place(|| told.sleep(1));
             other.join_all().await;
         });
         tasks.join_all().await

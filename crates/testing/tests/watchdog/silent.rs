@@ -94,7 +94,7 @@ fn another_thread_in_block_on_of_a_current_thread_runtime() {
                 let mut tasks = JoinSet::new();
                 tasks.spawn(async {
                     left.await.unwrap();
-                    thread::sleep(LONG);
+                    thread::sleep(4 * LONG);
                 });
                 tasks.join_all().await
             }));
@@ -209,10 +209,12 @@ fn the_paused_clock_with_hooks_of_its_own() {
         })
         .build()
         .unwrap();
-    let watchdog = setup.on_stall(|_| {}).start(runtime.handle()).unwrap();
+    let (told, tells) = std::sync::mpsc::channel();
+    let setup = setup.on_stall(move |_| told.send(()).unwrap());
+    let watchdog = setup.start(runtime.handle()).unwrap();
     runtime.block_on(watchdog.root(async { sleep(Duration::from_secs(3600)).await }));
     assert_eq!(watchdog.stalls(), nothing());
-    runtime.block_on(watchdog.root(async { thread::sleep(LONG) }));
+    runtime.block_on(watchdog.root(async { tells.recv_timeout(40 * LONG).unwrap() }));
     assert_eq!(watchdog.count(), 1);
 }
 

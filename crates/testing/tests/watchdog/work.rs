@@ -5,12 +5,13 @@ use std::{
     hint::spin_loop,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
 };
-use tokio::runtime::Builder;
+use testing::{Watchdog, watchdog::Stall};
+use tokio::runtime::{Builder, RuntimeFlavor};
 
 pub(crate) const LIMIT: Duration = Duration::from_millis(50);
 pub(crate) const LONG: Duration = Duration::from_millis(250);
@@ -54,6 +55,47 @@ pub(crate) fn spin(time: Duration) {
     while start.elapsed() < time {
         spin_loop();
     }
+}
+
+/// How many stalls were told. What is to be found lasts until it is, so that no machine is too busy for it.
+#[derive(Clone, Default)]
+pub(crate) struct Told(Arc<AtomicU64>);
+
+impl Told {
+    /// Does something again and again, for `LONG` at least, until so many stalls were told.
+    pub(crate) fn until(&self, stalls: u64, mut again: impl FnMut()) {
+        let start = Instant::now();
+        while (self.0.load(Relaxed) < stalls || start.elapsed() < LONG) && start.elapsed() < 40 * LONG {
+            again();
+        }
+    }
+
+    /// Sleeps until so many stalls were told.
+    pub(crate) fn sleep(&self, stalls: u64) {
+        self.until(stalls, || thread::sleep(ms(20)));
+    }
+}
+
+/// Runs a future on a watched runtime, and gives the stalls.
+pub(crate) fn stalls<F: Future>(builder: &mut Builder, body: impl FnOnce(Told) -> F) -> Vec<Stall> {
+    let told = Told::default();
+    let count = told.0.clone();
+    let setup = Watchdog::limit(LIMIT)
+        .on_stall(move |_| {
+            count.fetch_add(1, Relaxed);
+        })
+        .install(builder);
+    let runtime = builder.build().unwrap();
+    let many = runtime.handle().runtime_flavor() == RuntimeFlavor::MultiThread;
+    // Each has to park before it is known.
+    for worker in 0..runtime.metrics().num_workers() {
+        while many && runtime.metrics().worker_park_count(worker) == 0 {
+            thread::sleep(ms(1));
+        }
+    }
+    let watchdog = setup.start(runtime.handle()).unwrap();
+    runtime.block_on(watchdog.root(async { body(told).await }));
+    watchdog.stalls()
 }
 
 /// Keeps every processor of the machine busy, several times over, until it is dropped.
