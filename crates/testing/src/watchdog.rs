@@ -12,9 +12,10 @@
 //!
 //! What counts is the time that the thread computed or was blocked, not the time in which it was ready to run and
 //! the machine gave it no processor: a machine that is overloaded, or a container that has used up its share, is no
-//! stall of the program. Nor is, for up to twice the limit,
-//! a wait for a lock while a thread that may hold it gets no processor. Only Linux tells these apart (`/proc/self/task`); elsewhere all the time counts, so that the limit
-//! should be generous, and [`Doing`] is unknown.
+//! stall of the program. Nor is, for up to twice the limit, a wait for a thread that gets no processor: one that may hold
+//! the lock, or has just been started to take over a worker from `block_in_place`. Only Linux tells these apart
+//! (`/proc/self/task`); elsewhere all the time counts, so that the limit should be generous, and [`Doing`] is unknown.
+//! While no worker stands still, nothing is read from there.
 //!
 //! # What it does not see
 //! - The future that is given to `block_on` of a multi-thread runtime: it runs on the caller's thread, and nobody waits
@@ -111,7 +112,8 @@ pub struct Setup {
 }
 
 impl Watchdog {
-    /// Begins a watchdog that reports what lasts for `limit` or longer, within two fifths of the limit more.
+    /// Begins a watchdog that reports what lasts for `limit` or longer, within two fifths of the limit more if the machine
+    /// has a processor for it.
     ///
     /// 50 to 100 ms are a good limit: people notice such a wait. Less than 5 ms counts as 5 ms.
     pub fn limit(limit: Duration) -> Setup {
