@@ -4,8 +4,9 @@ use crate::{
     simulation::tasks_left,
     stacks::{self, Waiting},
 };
-use common::clock::paused;
+use common::{clock::paused, recorder::panic_message};
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -28,7 +29,8 @@ use tokio::{
 /// It gives the number of awaits at which the future was dropped.
 ///
 /// # Errors
-/// The first drop after which the invariant did not hold, or tasks were left: which await, on which line, and what broke.
+/// The first drop after which the invariant did not hold, or tasks were left, or in which a destructor panicked: which
+/// await, on which line, and what broke.
 ///
 /// # Panics
 /// If called from within a runtime, or if the operation has no end after 10,000 awaits.
@@ -68,6 +70,7 @@ pub fn every_await<S, F: Future>(
             let mut drop_at = DropAt::new(operation(&state), at, moment);
             let ended = (&mut drop_at).await;
             let told = |what: String| drop_at.told(ended, &what);
+            drop_at.dropped_well()?;
             let left = tasks_left().await;
             if left > 0 {
                 return Err(told(format!("{left} tasks left")));
@@ -127,6 +130,7 @@ pub fn with_io<S, F: Future>(
             let mut drop_at = DropAt::new(operation(&state), at, moment);
             let ended = (&mut drop_at).await;
             let told = |what: String| drop_at.told(ended, &what);
+            drop_at.dropped_well()?;
             invariant(state).await.map_err(told)?;
             let deadline = Instant::now() + Duration::from_secs(1);
             let mut left = tasks_left().await;
@@ -188,11 +192,28 @@ struct DropAt<F> {
     polls: usize,
     /// Where it waited at its last poll.
     waiting: Waiting,
+    /// What a destructor said when it was dropped.
+    panicked: Option<String>,
 }
 
 impl<F: Future> DropAt<F> {
     fn new(future: F, at: usize, moment: Moment) -> Self {
-        Self { future: Some(Box::pin(future)), at, moment, polls: 0, waiting: Waiting::default() }
+        let (waiting, panicked) = (Waiting::default(), None);
+        Self { future: Some(Box::pin(future)), at, moment, polls: 0, waiting, panicked }
+    }
+
+    fn drop_now(&mut self) {
+        let future = self.future.take();
+        let dropped = catch_unwind(AssertUnwindSafe(move || drop(future)));
+        self.panicked = dropped.err().map(|payload| panic_message(&*payload).to_owned());
+    }
+
+    /// The panic of a destructor is an error, with the place at which the future was dropped.
+    fn dropped_well(&self) -> Result<(), String> {
+        match &self.panicked {
+            Some(message) => Err(self.told(false, &format!("a destructor panicked: {message}"))),
+            None => Ok(()),
+        }
     }
 
     /// `what` broke, with the place at which the future was dropped.
@@ -210,7 +231,7 @@ impl<F: Future> Future for DropAt<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         if self.polls == self.at {
-            self.future = None;
+            self.drop_now();
             return Poll::Ready(false);
         }
         // The first await must give way at once; at each later poll, the await that gave way before may now pass. If it
@@ -231,7 +252,7 @@ impl<F: Future> Future for DropAt<F> {
         }
         self.polls += 1;
         if self.polls == self.at && self.moment != Moment::Woken {
-            self.future = None;
+            self.drop_now();
             return Poll::Ready(false);
         }
         Poll::Pending

@@ -13,6 +13,7 @@ use testing::every_await;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::{Mutex, Semaphore, mpsc, oneshot},
     task::{JoinSet, yield_now},
     time::{sleep, timeout},
@@ -29,6 +30,31 @@ const fn ms(n: u64) -> Duration {
 #[test]
 fn a_future_without_awaits_is_dropped_nowhere() {
     assert_eq!(every_await(|| (), |()| async {}, async |()| Ok(())), Ok(0));
+}
+
+#[test]
+fn a_destructor_that_panics_is_told_with_the_line_of_the_await() {
+    /// What async clean-up in a destructor comes to: no runtime lets itself be blocked from within.
+    struct Lease;
+    impl Drop for Lease {
+        fn drop(&mut self) {
+            Handle::current().block_on(yield_now());
+        }
+    }
+    let line = line!() + 6;
+    let broken = every_await(
+        || (),
+        |()| async {
+            yield_now().await;
+            let lease = Lease;
+            sleep(ms(1)).await;
+            std::mem::forget(lease);
+        },
+        async |()| Ok(()),
+    )
+    .unwrap_err();
+    assert!(broken.contains("dropped at await 2") && broken.contains("runtime"), "{broken}");
+    assert!(broken.contains(&format!("every_await.rs:{line}")), "{broken}");
 }
 
 #[test]
