@@ -1,5 +1,5 @@
 use crate::{
-    answer::{Answer, stage},
+    answer::{Answer, Staged, stage},
     compile::{Built, Lock, Step, build},
     course::Exercise,
     process::{Cancel, Collector, Ended, Output, Program, closing},
@@ -100,13 +100,24 @@ pub(crate) fn judge(
 
     step(Step::Running);
     let (mut verdict, mut printed) = run(repository, &place, copy, cancel)?;
-    // The staged path is the learner's path seen from the root: show it as seen from here.
-    let source = staged.source.to_string_lossy().into_owned();
+    let own = |text: &str| in_the_learners_words(text, repository, &staged, &answer.path);
     if let Some(finding) = &mut verdict.finding {
-        finding.seen = finding.seen.replace(&source, &answer.path);
+        finding.seen = own(&finding.seen);
+        finding.case = own(&finding.case);
     }
-    printed.bytes = String::from_utf8_lossy(&printed.bytes).replace(&source, &answer.path).into_bytes();
+    printed.bytes = own(&String::from_utf8_lossy(&printed.bytes)).into_bytes();
     Ok(report(verdict, String::new(), printed))
+}
+
+/// The staged path is the learner's path seen from the package: `text` with the path as it is shown instead.
+fn in_the_learners_words(text: &str, repository: &Repository, staged: &Staged, shown: &str) -> String {
+    let source = staged.source.to_string_lossy();
+    // A panic names the file as rustc was told it, a backtrace from where the program runs.
+    let whole = staged.package.join(&staged.source);
+    let from_root = whole.strip_prefix(&repository.root).unwrap_or(&whole);
+    text.replace(&*whole.to_string_lossy(), &source)
+        .replace(&*from_root.to_string_lossy(), &source)
+        .replace(&*source, shown)
 }
 
 fn run(
