@@ -40,10 +40,10 @@ fn spend_budget() {
 /// To be called by a waker that was called. If that was by a task which has just panicked, because of its end, then the
 /// waker's owner awaits that task.
 ///
-/// The runtime does that after the task's future is gone, in the same poll: nobody panics any more, no task is at work, and
-/// the budget is still spent. Every other task has a budget of its own.
+/// The runtime does that after the task's future is gone, in the same poll: no task is at work any more, as it would be while
+/// destructors run, and the budget is still spent. Every other task has a budget of its own.
 pub(crate) fn woken() {
-    if std::thread::panicking() || tokio::task::try_id().is_some() || coop::has_budget_remaining() {
+    if tokio::task::try_id().is_some() || coop::has_budget_remaining() {
         return;
     }
     // A waker may be called while the thread's locals are being dropped.
