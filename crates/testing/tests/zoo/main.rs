@@ -27,12 +27,41 @@ mod lints;
 mod matrix;
 
 // Keep the four lists in step: a test compares them with the folders.
+mod aborted_and_not_awaited;
 mod blocking_sleep;
+#[cfg(any())]
+mod borrowed_watch;
+mod buffered_stall;
+mod burst_of_ticks;
+mod cancelled_transaction;
+#[cfg(any())]
+mod cell_across_await;
+mod charged_twice;
+mod first_waker_kept;
+mod futurelock;
+#[cfg(any())]
+mod guard_across_await;
+mod half_a_frame;
+mod in_progress_for_ever;
+mod lock_held_across_a_call_back;
+mod locks_in_two_orders;
+mod lost_notification;
 mod lost_update;
+mod nested_acquire;
+mod off_by_one;
 mod one_after_another;
 #[cfg(any())]
 mod rc_across_await;
 mod select_loses_a_message;
+mod sender_kept;
+mod shutdown_drops_the_queue;
+mod spins_until_ready;
+mod starved_by_bias;
+mod timeout_for_each_attempt;
+mod timeout_on_the_first_step;
+mod unbounded_queue;
+mod waker_not_kept;
+mod wakes_itself;
 
 /// Makes the function `entry` of a program from the modules `bug`, `fixed` and `world` beside it; in parentheses, what its
 /// world has to ask beyond `after`.
@@ -78,10 +107,36 @@ macro_rules! ask {
 /// All entries, in the order of the matrix.
 fn entries() -> Vec<matrix::Entry> {
     vec![
+        aborted_and_not_awaited::entry(),
         blocking_sleep::entry(),
+        matrix::Entry::rejected("borrowed_watch", include_str!("borrowed_watch/bug.rs")),
+        buffered_stall::entry(),
+        burst_of_ticks::entry(),
+        cancelled_transaction::entry(),
+        matrix::Entry::rejected("cell_across_await", include_str!("cell_across_await/bug.rs")),
+        charged_twice::entry(),
+        first_waker_kept::entry(),
+        futurelock::entry(),
+        matrix::Entry::rejected("guard_across_await", include_str!("guard_across_await/bug.rs")),
+        half_a_frame::entry(),
+        in_progress_for_ever::entry(),
+        lock_held_across_a_call_back::entry(),
+        locks_in_two_orders::entry(),
+        lost_notification::entry(),
         lost_update::entry(),
+        nested_acquire::entry(),
+        off_by_one::entry(),
         one_after_another::entry(),
         matrix::Entry::rejected("rc_across_await", include_str!("rc_across_await/bug.rs")),
         select_loses_a_message::entry(),
+        sender_kept::entry(),
+        shutdown_drops_the_queue::entry(),
+        spins_until_ready::entry(),
+        starved_by_bias::entry(),
+        timeout_for_each_attempt::entry(),
+        timeout_on_the_first_step::entry(),
+        unbounded_queue::entry(),
+        waker_not_kept::entry(),
+        wakes_itself::entry(),
     ]
 }

@@ -1,0 +1,3 @@
+// Not compiled here: see `lints.rs`.
+mod bug;
+mod fixed;

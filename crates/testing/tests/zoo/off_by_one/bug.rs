@@ -1,0 +1,17 @@
+//! It waits when more than the limit are in flight: then one too many is.
+
+use super::world::{CALLS, LIMIT, World};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Makes all calls, three at a time.
+pub async fn program(world: Arc<World>, _: usize) {
+    let mut calls = JoinSet::new();
+    for n in 0..CALLS {
+        while calls.len() > LIMIT {
+            calls.join_next().await;
+        }
+        calls.spawn(world.call(n));
+    }
+    calls.join_all().await;
+}
