@@ -58,6 +58,9 @@ fn told(verdict: &Verdict) -> String {
 
 /// Proves an exercise: its stub is still to do, its solution passes, and each wrong answer breaks the rule that its
 /// first line names. To stand in `exercises/<name>/mod.rs`, with the modules `check`, `stub`, `solution` and `wrong`.
+///
+/// Where the task is to mend a program, the stub runs, and breaks a rule that its README names:
+/// `prove_exercise!(name, stub_breaks: "rule", wrong: [..])`.
 #[macro_export]
 macro_rules! prove_exercise {
     ($exercise:ident, wrong: [$($wrong:ident),+ $(,)?]) => {
@@ -66,6 +69,17 @@ macro_rules! prove_exercise {
             assert_eq!(check::check(stub::$exercise).kind, common::verdict::Kind::Todo);
         }
 
+        $crate::prove_exercise!(@answers $exercise, [$($wrong),+]);
+    };
+    ($exercise:ident, stub_breaks: $rule:literal, wrong: [$($wrong:ident),+ $(,)?]) => {
+        #[test]
+        fn the_stub_breaks_the_rule_that_is_to_be_mended() {
+            assert_eq!(check::check(stub::$exercise).rule(), Some($rule));
+        }
+
+        $crate::prove_exercise!(@answers $exercise, [$($wrong),+]);
+    };
+    (@answers $exercise:ident, [$($wrong:ident),+]) => {
         #[test]
         fn the_solution_passes() {
             $crate::answers::assert_passes(&check::check(solution::$exercise));

@@ -39,6 +39,7 @@
 //! |---|---|
 //! | [`simulation`] | one run on the paused clock: how it ended, what it left behind, its timeline |
 //! | [`case`] | a run of an answer, held against the rules of its exercise |
+//! | [`trial`] | an answer that is a test itself, held against right and wrong programs |
 //! | [`mod@judge`] | the program that judges one answer, and never hangs |
 //! | [`answers`] | proves that a check accepts what is right and rejects what is wrong |
 //! | [`goldens`] | recorded timelines, compared with the ones on file |
@@ -65,6 +66,7 @@ pub mod simulation;
 pub mod snooze;
 mod stacks;
 mod stuck;
+pub mod trial;
 pub mod watchdog;
 pub mod wire;
 

@@ -8,8 +8,10 @@ pub(crate) struct Chapter {
 }
 
 /// The course, in order.
-pub(crate) const COURSE: &[Chapter] =
-    &[Chapter { name: "concurrency", exercises: &["gather", "task_group", "bounded", "timeout"] }];
+pub(crate) const COURSE: &[Chapter] = &[
+    Chapter { name: "concurrency", exercises: &["gather", "task_group", "bounded", "timeout"] },
+    Chapter { name: "testing", exercises: &["limiter_test"] },
+];
 
 /// One exercise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

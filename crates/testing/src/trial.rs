@@ -1,0 +1,134 @@
+//! A test, tried on programs whose worth is known: for exercises in which the answer is a test.
+//!
+//! Each trial is a [`Case`]: it runs on the paused clock, and its timeline is what the program did while it was tested.
+
+use crate::{Case, Checked, case::breaks};
+use common::{Recorder, Verdict, verdict::Kind};
+use std::time::{Duration, Instant};
+
+/// The rule that a right program is let through.
+pub const ACCEPTS: &str = "accepts";
+/// The rule that a wrong program is rejected by an assertion, and not because the test itself breaks.
+pub const ASSERTS: &str = "asserts";
+/// The rule that a test takes no real time.
+pub const INSTANT: &str = "instant";
+
+/// Far more than any test takes that waits for nothing but the paused clock, on a busy machine too.
+const REAL_TIME: Duration = Duration::from_secs(1);
+
+/// Holds a test to letting a right program through, in no real time. `program` names it, with its article: "a sum".
+///
+/// # Errors
+/// The verdict that [`ACCEPTS`] or [`INSTANT`] is broken; or that the test is still to do, or leaves tasks behind.
+///
+/// # Examples
+/// ```
+/// use testing::{trial, verdict};
+///
+/// let sum = |a: u32, b: u32| a + b;
+/// let verdict = verdict(|| trial::accepts("a sum", async |_| assert_eq!(sum(2, 2), 4)));
+/// assert!(verdict.is_pass());
+/// ```
+pub fn accepts(program: &str, mut test: impl AsyncFnMut(Recorder)) -> Checked {
+    let expected = format!("the test passes: {program} is right");
+    let mut tried = || {
+        let began = Instant::now();
+        let case = Case::run(program, &mut test)
+            .map_err(breaks(Kind::Panic, ACCEPTS, &expected))
+            .map_err(breaks(Kind::Deadlock, ACCEPTS, &expected))
+            .map_err(breaks(Kind::Hang, ACCEPTS, &expected))
+            .map_err(in_short)?;
+        Checked::Ok((case, began.elapsed()))
+    };
+    let (mut case, mut took) = tried()?;
+    if took > REAL_TIME {
+        // Once more: the machine may have been busy, or asleep.
+        (case, took) = tried()?;
+    }
+    case.rule(
+        INSTANT,
+        took <= REAL_TIME,
+        "no real time: all that is waited for is the paused clock",
+        format!(
+            "{:.1} s of real time (and {:.1} s of virtual)",
+            took.as_secs_f64(),
+            case.elapsed.as_secs_f64()
+        ),
+    )
+}
+
+/// Holds a test to rejecting a wrong program: by a failed assertion, or because it stands still. `program` names it, with
+/// its article.
+///
+/// # Errors
+/// The verdict that `rule` is broken, if the test passes; that [`ASSERTS`] is, if it ends in another way; or that the
+/// test is still to do.
+///
+/// # Examples
+/// ```
+/// use testing::{trial, verdict};
+///
+/// let product = |a: u32, b: u32| a * b;
+/// // Two and two are four both ways.
+/// let verdict = verdict(|| trial::rejects("adds", "a product", async |_| assert_eq!(product(2, 2), 4)));
+/// assert_eq!(verdict.rule(), Some("adds"));
+/// assert_eq!(verdict.message(), "the test accepts a product; expected: the test fails: a product is wrong");
+/// ```
+pub fn rejects(rule: &str, program: &str, test: impl AsyncFnOnce(Recorder)) -> Checked {
+    let expected = format!("the test fails: {program} is wrong");
+    let verdict = match Case::run(program, test) {
+        Ok(case) => return case.rule(rule, false, expected, format!("the test accepts {program}")),
+        Err(verdict) => verdict,
+    };
+    match verdict.kind {
+        Kind::Todo => Err(verdict),
+        Kind::Panic if crashed(&verdict) => Err(not_asserted(verdict, program)),
+        Kind::Panic | Kind::Deadlock => Ok(()),
+        Kind::Leak => {
+            // It has returned, so that nothing it asserts can fail any more.
+            let mut verdict = breaks(Kind::Leak, rule, &expected)(verdict);
+            if let Some(finding) = &mut verdict.finding {
+                finding.seen = format!("the test accepts {program}, and {}", finding.seen);
+            }
+            Err(verdict)
+        }
+        _ => Err(not_asserted(verdict, program)),
+    }
+}
+
+fn not_asserted(verdict: Box<Verdict>, program: &str) -> Box<Verdict> {
+    let kind = verdict.kind;
+    let expected = format!("a failed assertion, or a deadlock: {program} is wrong");
+    in_short(breaks(kind, ASSERTS, &expected)(verdict))
+}
+
+/// Whether a panic comes from a mistake in an expression: whoever meets it in a test mends the test.
+fn crashed(verdict: &Verdict) -> bool {
+    let seen = verdict.finding.as_ref().map(|finding| finding.seen.as_str()).unwrap_or_default();
+    // "a panic at FILE:LINE: message"; a path has no space behind a colon.
+    let message = seen.split_once(": ").map_or(seen, |(_, message)| message);
+    let arithmetic = message.starts_with("attempt to ")
+        && (message.contains("with overflow") || message.contains(" zero"));
+    arithmetic
+        || [
+            "index out of bounds",
+            "range start index",
+            "range end index",
+            "slice index starts",
+            "overflow when ",
+            "already borrowed",
+            "already mutably borrowed",
+            "RefCell already",
+        ]
+        .iter()
+        .any(|crash| message.starts_with(crash))
+}
+
+/// An assertion of the kit has its own picture below it; a verdict has one already.
+fn in_short(mut verdict: Box<Verdict>) -> Box<Verdict> {
+    if let Some(finding) = &mut verdict.finding {
+        let told = finding.seen.split("\n\n").next().unwrap_or_default();
+        finding.seen = told.lines().map(str::trim).collect::<Vec<_>>().join(", ");
+    }
+    verdict
+}
