@@ -1,0 +1,37 @@
+//! Breaks `accepts`: `advance` jumps once, and a timer that is set in the meantime is not due: the third call never comes.
+
+use futures::{FutureExt as _, future::BoxFuture};
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub type Call = Arc<dyn Fn() -> BoxFuture<'static, io::Result<u32>> + Send + Sync>;
+pub type Retry = Arc<dyn Fn(Call) -> BoxFuture<'static, io::Result<u32>> + Send + Sync>;
+
+type Made = Arc<Mutex<Vec<Instant>>>;
+
+fn service(failures: usize, kind: ErrorKind) -> (Call, Made) {
+    let made = Made::default();
+    let noted = made.clone();
+    let call: Call = Arc::new(move || {
+        let mut made = noted.lock().unwrap();
+        made.push(Instant::now());
+        let n = made.len();
+        async move { if n <= failures { Err(io::Error::new(kind, format!("call {n}"))) } else { Ok(42) } }
+            .boxed()
+    });
+    (call, made)
+}
+
+pub async fn virtual_time(retry: Retry) {
+    let (call, made) = service(usize::MAX, ErrorKind::TimedOut);
+    let retrying = tokio::spawn(retry(call));
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(9)).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(made.lock().unwrap().len(), 4, "nine seconds are enough for four calls");
+    assert!(retrying.await.unwrap().is_err());
+}
