@@ -8,9 +8,10 @@
 //! | `clock` | the paused clock, and processor time that passes on it |
 //! | `recorder` | `Recorder`: wrap a future with a name, and it writes the trace |
 //! | `backend` | an in-memory service with scripted latencies and failures |
+//! | `shop` | a shop's stock, bank and book of orders |
 //! | `upstream` | a loopback HTTP server with scripted delays, statuses and faults |
 //!
-//! The last four need tokio and the feature `runtime`; the workshop program only draws, and does without.
+//! The last five need tokio and the feature `runtime`; the workshop program only draws, and does without.
 
 pub mod draw;
 pub mod trace;
@@ -22,6 +23,8 @@ pub mod backend;
 pub mod clock;
 #[cfg(feature = "runtime")]
 pub mod recorder;
+#[cfg(feature = "runtime")]
+pub mod shop;
 #[cfg(feature = "runtime")]
 pub mod upstream;
 

@@ -15,3 +15,4 @@ extern crate futures_util as futures;
 
 mod limiter_test;
 mod virtual_time;
+mod invariant;

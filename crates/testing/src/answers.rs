@@ -26,6 +26,17 @@ pub fn assert_breaks(name: &str, source: &str, verdict: &Verdict) {
     assert_eq!(verdict.rule(), Some(rule), "wrong/{name}.rs should break `{rule}`: {}", told(verdict));
 }
 
+/// Asserts that a program which is shipped to be mended breaks the rule that its README names.
+///
+/// # Panics
+/// If it breaks another or none, or if the README does not say so.
+pub fn assert_ships_broken(readme: &str, rule: &str, verdict: &Verdict) {
+    assert_eq!(verdict.rule(), Some(rule), "as shipped, it should break `{rule}`: {}", told(verdict));
+    let words = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    let names = format!("it breaks `{rule}`");
+    assert!(words.contains(&names), "README.md should say of the program as shipped: {names}");
+}
+
 /// Asserts that `named` are the files of `folder`, so that no wrong answer is left unproved, and that they are at
 /// least four.
 ///
@@ -59,8 +70,8 @@ fn told(verdict: &Verdict) -> String {
 /// Proves an exercise: its stub is still to do, its solution passes, and each wrong answer breaks the rule that its
 /// first line names. To stand in `exercises/<name>/mod.rs`, with the modules `check`, `stub`, `solution` and `wrong`.
 ///
-/// Where the task is to mend a program, the stub runs, and breaks a rule that its README names:
-/// `prove_exercise!(name, stub_breaks: "rule", wrong: [..])`.
+/// Where the task is to mend a program, the stub runs, and breaks a rule: `breaks: "rule"`, which the README names as
+/// ``it breaks `rule` ``. An answer whose function is not called like the exercise: `answer: name`.
 #[macro_export]
 macro_rules! prove_exercise {
     ($exercise:ident, wrong: [$($wrong:ident),+ $(,)?]) => {
@@ -69,27 +80,34 @@ macro_rules! prove_exercise {
             assert_eq!(check::check(stub::$exercise).kind, common::verdict::Kind::Todo);
         }
 
-        $crate::prove_exercise!(@answers $exercise, [$($wrong),+]);
+        $crate::prove_answers!($exercise, $exercise, [$($wrong),+]);
     };
-    ($exercise:ident, stub_breaks: $rule:literal, wrong: [$($wrong:ident),+ $(,)?]) => {
+    ($exercise:ident, answer: $answer:ident, breaks: $rule:literal, wrong: [$($wrong:ident),+ $(,)?]) => {
         #[test]
-        fn the_stub_breaks_the_rule_that_is_to_be_mended() {
-            assert_eq!(check::check(stub::$exercise).rule(), Some($rule));
+        fn the_stub_breaks_the_rule_that_its_readme_names() {
+            let verdict = check::check(stub::$answer);
+            $crate::answers::assert_ships_broken(include_str!("README.md"), $rule, &verdict);
         }
 
-        $crate::prove_exercise!(@answers $exercise, [$($wrong),+]);
+        $crate::prove_answers!($exercise, $answer, [$($wrong),+]);
     };
-    (@answers $exercise:ident, [$($wrong:ident),+]) => {
+}
+
+/// What [`prove_exercise!`](crate::prove_exercise) proves of all but the stub.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! prove_answers {
+    ($exercise:ident, $answer:ident, [$($wrong:ident),+]) => {
         #[test]
         fn the_solution_passes() {
-            $crate::answers::assert_passes(&check::check(solution::$exercise));
+            $crate::answers::assert_passes(&check::check(solution::$answer));
         }
 
         $(
             #[test]
             fn $wrong() {
                 let source = include_str!(concat!("wrong/", stringify!($wrong), ".rs"));
-                let verdict = check::check(wrong::$wrong::$exercise);
+                let verdict = check::check(wrong::$wrong::$answer);
                 $crate::answers::assert_breaks(stringify!($wrong), source, &verdict);
             }
         )+

@@ -1,0 +1,47 @@
+//! Breaks `nothing-lost`: a task that is aborted is dropped at its await, as the future was.
+
+use common::shop::{Line, Order, Receipt, Refused, Shop};
+use tokio_util::task::AbortOnDropHandle;
+
+pub async fn checkout(shop: Shop, order: Order) -> Result<Receipt, Refused> {
+    match AbortOnDropHandle::new(tokio::spawn(steps(shop, order))).await {
+        Ok(answered) => answered,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+async fn steps(shop: Shop, order: Order) -> Result<Receipt, Refused> {
+    let mut taken: Vec<Line> = Vec::new();
+    for line in &order.lines {
+        if let Err(refused) = shop.take(line.item, line.pieces).await {
+            put_back(&shop, &taken);
+            return Err(refused);
+        }
+        taken.push(*line);
+    }
+
+    let payment = match shop.charge(&order).await {
+        Ok(payment) => payment,
+        Err(refused) => {
+            put_back(&shop, &taken);
+            return Err(refused);
+        }
+    };
+
+    // From here on the customer has paid, and the order has to be in the book.
+    if let Err(refused) = shop.write(&order, payment).await {
+        shop.refund(payment);
+        put_back(&shop, &taken);
+        return Err(refused);
+    }
+
+    // Whether the mail is sent or not: the order stands.
+    shop.mail(&order).await;
+    Ok(Receipt { order: order.id, payment })
+}
+
+fn put_back(shop: &Shop, lines: &[Line]) {
+    for line in lines {
+        shop.put_back(line.item, line.pieces);
+    }
+}

@@ -1,0 +1,45 @@
+//! Breaks `nothing-lost`: the write is an await like any other, also when the lock inside is free.
+
+use common::shop::{Line, Order, Payment, Receipt, Refused, Shop};
+
+struct Undo<'a> {
+    shop: &'a Shop,
+    taken: Vec<Line>,
+    payment: Option<Payment>,
+}
+
+impl Undo<'_> {
+    fn forget(&mut self) {
+        self.taken.clear();
+        self.payment = None;
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if let Some(payment) = self.payment {
+            self.shop.refund(payment);
+        }
+        for line in &self.taken {
+            self.shop.put_back(line.item, line.pieces);
+        }
+    }
+}
+
+pub async fn checkout(shop: Shop, order: Order) -> Result<Receipt, Refused> {
+    let mut undo = Undo { shop: &shop, taken: Vec::new(), payment: None };
+    for line in &order.lines {
+        shop.take(line.item, line.pieces).await?;
+        undo.taken.push(*line);
+    }
+    let payment = shop.charge(&order).await?;
+    undo.payment = Some(payment);
+    undo.forget();
+    if let Err(refused) = shop.write(&order, payment).await {
+        undo.taken.clone_from(&order.lines);
+        undo.payment = Some(payment);
+        return Err(refused);
+    }
+    shop.mail(&order).await;
+    Ok(Receipt { order: order.id, payment })
+}

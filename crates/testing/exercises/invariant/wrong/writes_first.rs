@@ -1,0 +1,40 @@
+//! Breaks `unchanged`: written before it is paid, an order that is declined stays in the book.
+
+use common::shop::{Line, Order, Payment, Receipt, Refused, Shop};
+
+struct Undo<'a> {
+    shop: &'a Shop,
+    taken: Vec<Line>,
+    payment: Option<Payment>,
+}
+
+impl Undo<'_> {
+    fn forget(&mut self) {
+        self.taken.clear();
+        self.payment = None;
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if let Some(payment) = self.payment {
+            self.shop.refund(payment);
+        }
+        for line in &self.taken {
+            self.shop.put_back(line.item, line.pieces);
+        }
+    }
+}
+
+pub async fn checkout(shop: Shop, order: Order) -> Result<Receipt, Refused> {
+    let mut undo = Undo { shop: &shop, taken: Vec::new(), payment: None };
+    for line in &order.lines {
+        shop.take(line.item, line.pieces).await?;
+        undo.taken.push(*line);
+    }
+    shop.write(&order, Payment { id: 1, cents: order.cents }).await?;
+    let payment = shop.charge(&order).await?;
+    undo.forget();
+    shop.mail(&order).await;
+    Ok(Receipt { order: order.id, payment })
+}
