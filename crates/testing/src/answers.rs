@@ -26,17 +26,6 @@ pub fn assert_breaks(name: &str, source: &str, verdict: &Verdict) {
     assert_eq!(verdict.rule(), Some(rule), "wrong/{name}.rs should break `{rule}`: {}", told(verdict));
 }
 
-/// Asserts that a program which is shipped to be mended breaks the rule that its README names.
-///
-/// # Panics
-/// If it breaks another or none, or if the README does not say so.
-pub fn assert_ships_broken(readme: &str, rule: &str, verdict: &Verdict) {
-    assert_eq!(verdict.rule(), Some(rule), "as shipped, it should break `{rule}`: {}", told(verdict));
-    let words = readme.split_whitespace().collect::<Vec<_>>().join(" ");
-    let names = format!("it breaks `{rule}`");
-    assert!(words.contains(&names), "README.md should say of the program as shipped: {names}");
-}
-
 /// Asserts that `named` are the files of `folder`, so that no wrong answer is left unproved, and that they are at
 /// least four.
 ///
@@ -67,47 +56,55 @@ fn told(verdict: &Verdict) -> String {
     )
 }
 
+/// Asserts that a program which is to be mended runs as it is shipped, and breaks the rule that its README names.
+///
+/// # Panics
+/// If it passes, or is rejected for another reason.
+pub fn assert_shipped_breaks(rule: &str, verdict: &Verdict) {
+    assert_eq!(
+        verdict.rule(),
+        Some(rule),
+        "the program as it is shipped should break `{rule}`: {}",
+        told(verdict)
+    );
+}
+
 /// Proves an exercise: its stub is still to do, its solution passes, and each wrong answer breaks the rule that its
 /// first line names. To stand in `exercises/<name>/mod.rs`, with the modules `check`, `stub`, `solution` and `wrong`.
 ///
-/// Where the task is to mend a program, the stub runs, and breaks a rule: `breaks: "rule"`, which the README names as
-/// ``it breaks `rule` ``. An answer whose function is not called like the exercise: `answer: name`.
+/// | form | for an exercise |
+/// |---|---|
+/// | `prove_exercise!(gather, wrong: [..])` | whose answer is a function of the exercise's name |
+/// | `prove_exercise!(invariant, stub_breaks: "sold-once", wrong: [..])` | whose task is to mend that function: it runs as it is shipped, and breaks that rule |
+/// | `prove_exercise!(leak_hunt, answer: serve, stub_breaks: "page-over", wrong: [..])` | the same, of a function with a name of its own |
+/// | `prove_exercise!(compile_errors, judged: judged, wrong: [..])` | whose answer is several items: `judged!(solution)` gives the verdict on a module |
 #[macro_export]
 macro_rules! prove_exercise {
     ($exercise:ident, wrong: [$($wrong:ident),+ $(,)?]) => {
-        #[test]
-        fn the_stub_is_still_to_do() {
-            assert_eq!(check::check(stub::$exercise).kind, common::verdict::Kind::Todo);
-        }
-
-        $crate::prove_answers!($exercise, $exercise, [$($wrong),+]);
+        $crate::prove_exercise!(@all $exercise, (function $exercise), (todo), [$($wrong),+]);
     };
-    ($exercise:ident, answer: $answer:ident, breaks: $rule:literal, wrong: [$($wrong:ident),+ $(,)?]) => {
-        #[test]
-        fn the_stub_breaks_the_rule_that_its_readme_names() {
-            let verdict = check::check(stub::$answer);
-            $crate::answers::assert_ships_broken(include_str!("README.md"), $rule, &verdict);
-        }
-
-        $crate::prove_answers!($exercise, $answer, [$($wrong),+]);
+    ($exercise:ident, stub_breaks: $rule:literal, wrong: [$($wrong:ident),+ $(,)?]) => {
+        $crate::prove_exercise!(@all $exercise, (function $exercise), (breaks $rule), [$($wrong),+]);
     };
-}
+    ($exercise:ident, answer: $answer:ident, stub_breaks: $rule:literal, wrong: [$($wrong:ident),+ $(,)?]) => {
+        $crate::prove_exercise!(@all $exercise, (function $answer), (breaks $rule), [$($wrong),+]);
+    };
+    ($exercise:ident, judged: $judged:ident, wrong: [$($wrong:ident),+ $(,)?]) => {
+        $crate::prove_exercise!(@all $exercise, (macro $judged), (todo), [$($wrong),+]);
+    };
+    (@all $exercise:ident, $answer:tt, $stub:tt, [$($wrong:ident),+]) => {
+        $crate::prove_exercise!(@stub $answer, $stub);
 
-/// What [`prove_exercise!`](crate::prove_exercise) proves of all but the stub.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! prove_answers {
-    ($exercise:ident, $answer:ident, [$($wrong:ident),+]) => {
         #[test]
         fn the_solution_passes() {
-            $crate::answers::assert_passes(&check::check(solution::$answer));
+            $crate::answers::assert_passes(&$crate::prove_exercise!(@verdict $answer, solution));
         }
 
         $(
             #[test]
             fn $wrong() {
                 let source = include_str!(concat!("wrong/", stringify!($wrong), ".rs"));
-                let verdict = check::check(wrong::$wrong::$answer);
+                let verdict = $crate::prove_exercise!(@verdict $answer, wrong::$wrong);
                 $crate::answers::assert_breaks(stringify!($wrong), source, &verdict);
             }
         )+
@@ -118,5 +115,27 @@ macro_rules! prove_answers {
                 .join(concat!("exercises/", stringify!($exercise), "/wrong"));
             $crate::answers::assert_all_named(&folder, &[$(stringify!($wrong)),+]);
         }
+    };
+    (@stub $answer:tt, (todo)) => {
+        #[test]
+        fn the_stub_is_still_to_do() {
+            assert_eq!($crate::prove_exercise!(@verdict $answer, stub).kind, common::verdict::Kind::Todo);
+        }
+    };
+    (@stub $answer:tt, (breaks $rule:literal)) => {
+        #[test]
+        fn the_program_as_it_is_shipped_breaks_the_rule_that_its_readme_names() {
+            $crate::answers::assert_shipped_breaks($rule, &$crate::prove_exercise!(@verdict $answer, stub));
+            assert!(
+                include_str!("README.md").contains(concat!("`", $rule, "`")),
+                concat!("README.md should name the rule that the program breaks: `", $rule, "`")
+            );
+        }
+    };
+    (@verdict (function $answer:ident), $($module:ident)::+) => {
+        check::check($($module)::+::$answer)
+    };
+    (@verdict (macro $judged:ident), $($module:ident)::+) => {
+        $judged!($($module)::+)
     };
 }

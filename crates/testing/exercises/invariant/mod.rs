@@ -16,7 +16,7 @@ mod wrong {
     pub(super) mod writes_first;
 }
 
-testing::prove_exercise!(invariant, answer: checkout, breaks: "nothing-lost", wrong: [
+testing::prove_exercise!(invariant, answer: checkout, stub_breaks: "nothing-lost", wrong: [
     a_limit_of_its_own,
     aborted_with_its_handle,
     finishes_in_a_task,
