@@ -16,3 +16,4 @@ extern crate futures_util as futures;
 mod limiter_test;
 mod virtual_time;
 mod invariant;
+mod lost_update;

@@ -77,7 +77,7 @@ pub fn assert_shipped_breaks(rule: &str, verdict: &Verdict) {
 /// | `prove_exercise!(gather, wrong: [..])` | whose answer is a function of the exercise's name |
 /// | `prove_exercise!(invariant, stub_breaks: "sold-once", wrong: [..])` | whose task is to mend that function: it runs as it is shipped, and breaks that rule |
 /// | `prove_exercise!(leak_hunt, answer: serve, stub_breaks: "page-over", wrong: [..])` | the same, of a function with a name of its own |
-/// | `prove_exercise!(compile_errors, judged: judged, wrong: [..])` | whose answer is several items: `judged!(solution)` gives the verdict on a module |
+/// | `prove_exercise!(compile_errors, judged: judged, wrong: [..])` | whose answer is several items: `judged!(solution)` gives the verdict on a module; `stub_breaks` may follow |
 #[macro_export]
 macro_rules! prove_exercise {
     ($exercise:ident, wrong: [$($wrong:ident),+ $(,)?]) => {
@@ -91,6 +91,9 @@ macro_rules! prove_exercise {
     };
     ($exercise:ident, judged: $judged:ident, wrong: [$($wrong:ident),+ $(,)?]) => {
         $crate::prove_exercise!(@all $exercise, (macro $judged), (todo), [$($wrong),+]);
+    };
+    ($exercise:ident, judged: $judged:ident, stub_breaks: $rule:literal, wrong: [$($wrong:ident),+ $(,)?]) => {
+        $crate::prove_exercise!(@all $exercise, (macro $judged), (breaks $rule), [$($wrong),+]);
     };
     (@all $exercise:ident, $answer:tt, $stub:tt, [$($wrong:ident),+]) => {
         $crate::prove_exercise!(@stub $answer, $stub);

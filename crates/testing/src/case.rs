@@ -1,5 +1,7 @@
 //! A run of an answer, held against the rules of its exercise.
 
+mod schedules;
+
 use crate::{
     panics::Panic,
     simulation::{End, HORIZON, Run, Waits, simulate},

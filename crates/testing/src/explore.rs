@@ -134,6 +134,11 @@ impl Exploration {
         }
     }
 
+    /// Like [`check`](Self::check) on this very thread, for those who have a watcher of their own.
+    pub(crate) fn here(&self, title: &str, body: impl AsyncFn(Schedule)) -> Result<usize, Box<Found>> {
+        self.run(title, &Mutex::new(0), &body)
+    }
+
     fn run(
         &self,
         title: &str,
