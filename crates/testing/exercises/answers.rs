@@ -13,7 +13,7 @@
 // As in each exercise's main.rs: an answer may call it by the name of the facade.
 extern crate futures_util as futures;
 
-mod limiter_test;
-mod virtual_time;
 mod invariant;
+mod limiter_test;
 mod lost_update;
+mod virtual_time;

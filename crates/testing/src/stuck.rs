@@ -181,12 +181,14 @@ impl Stretch {
         if waited < patience.idle {
             return None;
         }
-        let (used, queued) = match (self.then, thread.and_then(activity::sample)) {
+        let now = thread.and_then(activity::sample);
+        let (used, queued) = match (self.then, now) {
             (Some(then), Some(now)) => {
                 (Some(now.used.saturating_sub(then.used)), now.queued.saturating_sub(then.queued))
             }
             _ => (None, Duration::ZERO),
         };
+        let waits = now.is_some_and(|now| now.state == State::Waiting);
         // A thread that waits for its turn on a busy machine has not blocked.
         let own = waited.saturating_sub(queued);
         let seconds = waited.as_secs();
@@ -195,7 +197,7 @@ impl Stretch {
                 "a busy loop: {seconds} s of computing in which no time passed for anybody else: a loop without an \
                  `.await`, or one whose awaits are ready at once (`yield_now`, `sleep(0)`, `try_recv`)",
             )),
-            Some(used) if used <= patience.idle / 10 && own >= patience.idle => Some(format!(
+            Some(used) if used <= patience.idle / 10 && waits && own >= patience.idle => Some(format!(
                 "a blocked thread: for {seconds} s nothing could run, because the thread that runs every future \
                  stands still in a call that is not async (a std lock, channel, sleep or join) or waits for one \
                  elsewhere (`spawn_blocking`, a thread)",
