@@ -178,47 +178,95 @@ impl Stretch {
     /// Says that the thread hangs, and how; nothing while it may only be slow.
     fn hang(&self, patience: Patience, thread: Option<&Path>) -> Option<String> {
         let waited = self.began.elapsed();
-        if waited < patience.idle {
-            return None;
-        }
-        let now = thread.and_then(activity::sample);
-        let (used, queued) = match (self.then, now) {
-            (Some(then), Some(now)) => {
-                (Some(now.used.saturating_sub(then.used)), now.queued.saturating_sub(then.queued))
-            }
-            _ => (None, Duration::ZERO),
-        };
-        let waits = now.is_some_and(|now| now.state == State::Waiting);
-        // A thread that waits for its turn on a busy machine has not blocked.
-        let own = waited.saturating_sub(queued);
-        let seconds = waited.as_secs();
-        match used {
-            Some(used) if used >= patience.idle * 3 / 4 => Some(format!(
-                "a busy loop: {seconds} s of computing in which no time passed for anybody else: a loop without an \
-                 `.await`, or one whose awaits are ready at once (`yield_now`, `sleep(0)`, `try_recv`)",
-            )),
-            Some(used) if used <= patience.idle / 10 && waits && own >= patience.idle => Some(format!(
-                "a blocked thread: for {seconds} s nothing could run, because the thread that runs every future \
-                 stands still in a call that is not async (a std lock, channel, sleep or join) or waits for one \
-                 elsewhere (`spawn_blocking`, a thread)",
-            )),
-            _ if waited >= patience.limit => Some(format!(
-                "the thread that runs every future is busy or blocked: no progress for {seconds} s"
-            )),
-            _ => None,
-        }
+        // Asked only then: it reads files.
+        let now = (waited >= patience.idle).then(|| thread.and_then(activity::sample)).flatten();
+        hang(patience, waited, self.then.zip(now))
     }
 
-    /// How long the thread has slept, if it has for longer than a [`NAP`] and still does. A thread that waits for its
-    /// turn on a busy machine does not sleep.
+    /// How long the thread has slept, if it has for longer than a [`NAP`] and still does.
     fn slept(&self, thread: Option<&Path>) -> Option<Duration> {
         let waited = self.began.elapsed();
         if waited < NAP {
             return None;
         }
-        let (then, now) = (self.then?, activity::sample(thread?)?);
-        let awake = (now.used + now.queued).saturating_sub(then.used + then.queued);
-        let slept = waited.saturating_sub(awake);
-        (now.state == State::Waiting && slept >= NAP).then_some(slept)
+        slept(waited, self.then?, activity::sample(thread?)?)
+    }
+}
+
+fn hang(patience: Patience, waited: Duration, samples: Option<(Sample, Sample)>) -> Option<String> {
+    let seconds = waited.as_secs();
+    if let Some((then, now)) = samples {
+        let used = now.used.saturating_sub(then.used);
+        // A thread that waits for its turn on a busy machine has not blocked.
+        let own = waited.saturating_sub(now.queued.saturating_sub(then.queued));
+        if used >= patience.idle * 3 / 4 {
+            return Some(format!(
+                "a busy loop: {seconds} s of computing in which no time passed for anybody else: a loop without an \
+                 `.await`, or one whose awaits are ready at once (`yield_now`, `sleep(0)`, `try_recv`)",
+            ));
+        }
+        if used <= patience.idle / 10 && own >= patience.idle && now.state == State::Waiting {
+            return Some(format!(
+                "a blocked thread: for {seconds} s nothing could run, because the thread that runs every future \
+                 stands still in a call that is not async (a std lock, channel, sleep or join) or waits for one \
+                 elsewhere (`spawn_blocking`, a thread)",
+            ));
+        }
+    }
+    (waited >= patience.limit)
+        .then(|| format!("the thread that runs every future is busy or blocked: no progress for {seconds} s"))
+}
+
+/// A thread that waits for its turn on a busy machine does not sleep.
+fn slept(waited: Duration, then: Sample, now: Sample) -> Option<Duration> {
+    let awake = (now.used + now.queued).saturating_sub(then.used + then.queued);
+    let slept = waited.saturating_sub(awake);
+    (now.state == State::Waiting && slept >= NAP).then_some(slept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    const fn sample(used: u64, queued: u64, state: State) -> Sample {
+        Sample { used: ms(used), queued: ms(queued), state }
+    }
+
+    const BEGIN: Sample = sample(50, 30, State::Ready);
+    const PATIENCE: Patience = Patience { idle: ms(1000), limit: ms(4000) };
+
+    #[test]
+    fn only_a_thread_that_did_nothing_for_long_and_still_waits_has_slept() {
+        let slept_after = |used, queued, state| slept(ms(300), BEGIN, sample(50 + used, 30 + queued, state));
+        assert_eq!(slept_after(10, 0, State::Waiting), Some(ms(290)));
+        assert_eq!(slept_after(10, 0, State::Ready), None, "it is on its way");
+        assert_eq!(slept_after(250, 0, State::Waiting), None, "it has computed");
+        assert_eq!(slept_after(0, 250, State::Waiting), None, "it had no processor");
+        assert_eq!(slept_after(200, 1, State::Waiting), None, "a nap of 99 ms is none");
+    }
+
+    #[test]
+    fn busy_blocked_and_starved_are_told_apart() {
+        let told = |waited, used, queued, state| {
+            let now = sample(50 + used, 30 + queued, state);
+            let told = hang(PATIENCE, ms(waited), Some((BEGIN, now)));
+            told.map(|told| told.split(':').next().unwrap_or_default().to_owned())
+        };
+        assert_eq!(told(1000, 900, 0, State::Ready).as_deref(), Some("a busy loop"));
+        assert_eq!(told(1000, 5, 0, State::Waiting).as_deref(), Some("a blocked thread"));
+        assert_eq!(told(1000, 5, 0, State::Ready), None, "it is about to run");
+        assert_eq!(told(1000, 5, 900, State::Waiting), None, "it had no processor");
+        assert_eq!(told(1000, 400, 0, State::Waiting), None, "something of both: who knows");
+        assert!(told(4000, 400, 3600, State::Ready).is_some_and(|told| told.contains("busy or blocked")));
+    }
+
+    #[test]
+    fn where_the_system_does_not_tell_only_the_limit_counts() {
+        assert_eq!(hang(PATIENCE, ms(3999), None), None);
+        assert!(hang(PATIENCE, ms(4000), None).is_some());
     }
 }
