@@ -133,9 +133,12 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
     if io {
         builder.enable_io();
     }
-    let (count, parking, unparking) = (parks.clone(), progress.clone(), progress.clone());
+    let (count, parking, unparking, starting) =
+        (parks.clone(), progress.clone(), progress.clone(), progress.clone());
     let last = Mutex::new(None);
     let runtime = builder
+        // The thread of the runtime itself is not started by it: these are those of `spawn_blocking`.
+        .on_thread_start(move || starting.blocks())
         .on_thread_park(move || {
             count.fetch_add(1, Relaxed);
             let now = Some(Instant::now());

@@ -5,7 +5,7 @@ use crate::activity::{self, Sample, State};
 use common::Recorder;
 use std::{
     cell::RefCell,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -30,6 +30,8 @@ pub(crate) struct Progress {
     recorder: Mutex<Option<Recorder>>,
     /// Set while the body blocks on purpose.
     allowed: AtomicBool,
+    /// The threads of `spawn_blocking`, as far as the system tells of them.
+    blocking: Mutex<Vec<PathBuf>>,
 }
 
 thread_local! {
@@ -46,6 +48,8 @@ impl Progress {
     pub(crate) fn begin(&self, recorder: &Recorder) {
         self.runs.fetch_add(1, Relaxed);
         self.moved.fetch_add(1, Relaxed);
+        // Those of an earlier run are not waited for any more.
+        self.blocking.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorder.clone());
     }
 
@@ -56,6 +60,17 @@ impl Progress {
     pub(crate) fn parked(&self, parked: bool) {
         self.parks.fetch_add(u64::from(parked), Relaxed);
         self.parked.store(parked, Relaxed);
+    }
+
+    /// This thread runs a blocking function, for which the body may wait.
+    pub(crate) fn blocks(&self) {
+        self.blocking.lock().unwrap_or_else(PoisonError::into_inner).extend(activity::this_thread());
+    }
+
+    /// How long each of those threads has been ready to run, and had no processor.
+    fn queued(&self) -> Vec<(Duration, PathBuf)> {
+        let threads = self.blocking.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        threads.into_iter().filter_map(|thread| Some((activity::sample(&thread)?.queued, thread))).collect()
     }
 
     pub(crate) fn allow(&self, allowed: bool) {
@@ -139,7 +154,7 @@ pub(crate) fn watched<T: Send + 'static>(
         }
         if progress.moved.load(Relaxed) != still.moved {
             still = Stretch::begin(progress, thread.as_deref());
-        } else if let Some(seen) = still.hang(patience, thread.as_deref()) {
+        } else if let Some(seen) = still.hang(progress, patience, thread.as_deref()) {
             return Watched::Stuck(seen);
         }
         if progress.parks.load(Relaxed) != poll.parks
@@ -163,6 +178,8 @@ struct Stretch {
     began: Instant,
     /// The thread as it was at the beginning.
     then: Option<Sample>,
+    /// How long each thread of `spawn_blocking` had been without a processor.
+    queued: Vec<(Duration, PathBuf)>,
 }
 
 impl Stretch {
@@ -172,15 +189,29 @@ impl Stretch {
             parks: progress.parks.load(Relaxed),
             began: Instant::now(),
             then: thread.and_then(activity::sample),
+            queued: progress.queued(),
         }
     }
 
     /// Says that the thread hangs, and how; nothing while it may only be slow.
-    fn hang(&self, patience: Patience, thread: Option<&Path>) -> Option<String> {
+    fn hang(&self, progress: &Progress, patience: Patience, thread: Option<&Path>) -> Option<String> {
         let waited = self.began.elapsed();
         // Asked only then: it reads files.
-        let now = (waited >= patience.idle).then(|| thread.and_then(activity::sample)).flatten();
-        hang(patience, waited, self.then.zip(now))
+        if waited < patience.idle {
+            return None;
+        }
+        let now = thread.and_then(activity::sample);
+        hang(patience, waited, self.then.zip(now), self.starved(progress))
+    }
+
+    /// How long a thread of `spawn_blocking` has been ready to run, and had no processor.
+    fn starved(&self, progress: &Progress) -> Duration {
+        let before = |thread: &PathBuf| {
+            let known = self.queued.iter().find(|(_, known)| known == thread);
+            known.map(|(queued, _)| *queued).unwrap_or_default()
+        };
+        let starved = |(queued, thread): (Duration, PathBuf)| queued.saturating_sub(before(&thread));
+        progress.queued().into_iter().map(starved).max().unwrap_or_default()
     }
 
     /// How long the thread has slept, if it has for longer than a [`NAP`] and still does.
@@ -193,12 +224,18 @@ impl Stretch {
     }
 }
 
-fn hang(patience: Patience, waited: Duration, samples: Option<(Sample, Sample)>) -> Option<String> {
+/// `samples` are of the thread, before and now; `elsewhere` is how long one that it may wait for had no processor.
+fn hang(
+    patience: Patience,
+    waited: Duration,
+    samples: Option<(Sample, Sample)>,
+    elsewhere: Duration,
+) -> Option<String> {
     let seconds = waited.as_secs();
     if let Some((then, now)) = samples {
         let used = now.used.saturating_sub(then.used);
-        // A thread that waits for its turn on a busy machine has not blocked.
-        let own = waited.saturating_sub(now.queued.saturating_sub(then.queued));
+        // Who has no processor, or waits for a blocking function that has none, is slow and not blocked.
+        let own = waited.saturating_sub(now.queued.saturating_sub(then.queued).max(elsewhere));
         if used >= patience.idle * 3 / 4 {
             return Some(format!(
                 "a busy loop: {seconds} s of computing in which no time passed for anybody else: a loop without an \
@@ -241,7 +278,8 @@ mod tests {
 
     #[test]
     fn only_a_thread_that_did_nothing_for_long_and_still_waits_has_slept() {
-        let slept_after = |used, queued, state| slept(ms(300), BEGIN, sample(50 + used, 30 + queued, state));
+        let slept_after =
+            |used: u64, queued: u64, state| slept(ms(300), BEGIN, sample(50 + used, 30 + queued, state));
         assert_eq!(slept_after(10, 0, State::Waiting), Some(ms(290)));
         assert_eq!(slept_after(10, 0, State::Ready), None, "it is on its way");
         assert_eq!(slept_after(250, 0, State::Waiting), None, "it has computed");
@@ -251,9 +289,9 @@ mod tests {
 
     #[test]
     fn busy_blocked_and_starved_are_told_apart() {
-        let told = |waited, used, queued, state| {
+        let told = |waited, used: u64, queued: u64, state| {
             let now = sample(50 + used, 30 + queued, state);
-            let told = hang(PATIENCE, ms(waited), Some((BEGIN, now)));
+            let told = hang(PATIENCE, ms(waited), Some((BEGIN, now)), ms(0));
             told.map(|told| told.split(':').next().unwrap_or_default().to_owned())
         };
         assert_eq!(told(1000, 900, 0, State::Ready).as_deref(), Some("a busy loop"));
@@ -265,8 +303,16 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_a_starved_blocking_function_is_not_blocked() {
+        let samples = Some((BEGIN, sample(51, 30, State::Waiting)));
+        assert!(hang(PATIENCE, ms(1000), samples, ms(0)).is_some());
+        assert!(hang(PATIENCE, ms(1000), samples, ms(500)).is_none());
+        assert!(hang(PATIENCE, ms(1500), samples, ms(500)).is_some());
+    }
+
+    #[test]
     fn where_the_system_does_not_tell_only_the_limit_counts() {
-        assert_eq!(hang(PATIENCE, ms(3999), None), None);
-        assert!(hang(PATIENCE, ms(4000), None).is_some());
+        assert_eq!(hang(PATIENCE, ms(3999), None, ms(0)), None);
+        assert!(hang(PATIENCE, ms(4000), None, ms(0)).is_some());
     }
 }
