@@ -26,8 +26,9 @@ mod exam;
 mod lints;
 mod matrix;
 
-// Keep the four lists in step: a test compares them with the folders.
+// The modules, the entries below and the folders: a test compares them.
 mod aborted_and_not_awaited;
+mod blocking_read;
 mod blocking_sleep;
 #[cfg(any())]
 mod borrowed_watch;
@@ -37,29 +38,46 @@ mod cancelled_transaction;
 #[cfg(any())]
 mod cell_across_await;
 mod charged_twice;
+mod computing_in_a_task;
+mod detached_in_drop;
+mod everything_at_once;
 mod first_waker_kept;
+mod forgotten_await;
 mod futurelock;
 #[cfg(any())]
 mod guard_across_await;
 mod half_a_frame;
 mod in_progress_for_ever;
+mod leaked_by_timeout;
 mod lock_held_across_a_call_back;
 mod locks_in_two_orders;
+mod losers_run_on;
 mod lost_notification;
 mod lost_update;
+mod named_but_never_awaited;
 mod nested_acquire;
+mod nested_runtime;
 mod off_by_one;
 mod one_after_another;
+mod permit_dropped_at_once;
+mod permit_left_behind;
 #[cfg(any())]
 mod rc_across_await;
 mod select_loses_a_message;
 mod sender_kept;
 mod shutdown_drops_the_queue;
+mod siblings_cancelled_half_way;
+mod spawned_future_of_a_future;
 mod spins_until_ready;
 mod starved_by_bias;
+mod stream_not_closed;
+mod swallowed_errors;
+mod swallowed_panic;
 mod timeout_for_each_attempt;
 mod timeout_on_the_first_step;
 mod unbounded_queue;
+mod unread_join_error;
+mod waits_for_its_own_thread;
 mod waker_not_kept;
 mod wakes_itself;
 
@@ -108,6 +126,7 @@ macro_rules! ask {
 fn entries() -> Vec<matrix::Entry> {
     vec![
         aborted_and_not_awaited::entry(),
+        blocking_read::entry(),
         blocking_sleep::entry(),
         matrix::Entry::rejected("borrowed_watch", include_str!("borrowed_watch/bug.rs")),
         buffered_stall::entry(),
@@ -115,27 +134,44 @@ fn entries() -> Vec<matrix::Entry> {
         cancelled_transaction::entry(),
         matrix::Entry::rejected("cell_across_await", include_str!("cell_across_await/bug.rs")),
         charged_twice::entry(),
+        computing_in_a_task::entry(),
+        detached_in_drop::entry(),
+        everything_at_once::entry(),
         first_waker_kept::entry(),
+        forgotten_await::entry(),
         futurelock::entry(),
         matrix::Entry::rejected("guard_across_await", include_str!("guard_across_await/bug.rs")),
         half_a_frame::entry(),
         in_progress_for_ever::entry(),
+        leaked_by_timeout::entry(),
         lock_held_across_a_call_back::entry(),
         locks_in_two_orders::entry(),
+        losers_run_on::entry(),
         lost_notification::entry(),
         lost_update::entry(),
+        named_but_never_awaited::entry(),
         nested_acquire::entry(),
+        nested_runtime::entry(),
         off_by_one::entry(),
         one_after_another::entry(),
+        permit_dropped_at_once::entry(),
+        permit_left_behind::entry(),
         matrix::Entry::rejected("rc_across_await", include_str!("rc_across_await/bug.rs")),
         select_loses_a_message::entry(),
         sender_kept::entry(),
         shutdown_drops_the_queue::entry(),
+        siblings_cancelled_half_way::entry(),
+        spawned_future_of_a_future::entry(),
         spins_until_ready::entry(),
         starved_by_bias::entry(),
+        stream_not_closed::entry(),
+        swallowed_errors::entry(),
+        swallowed_panic::entry(),
         timeout_for_each_attempt::entry(),
         timeout_on_the_first_step::entry(),
         unbounded_queue::entry(),
+        unread_join_error::entry(),
+        waits_for_its_own_thread::entry(),
         waker_not_kept::entry(),
         wakes_itself::entry(),
     ]

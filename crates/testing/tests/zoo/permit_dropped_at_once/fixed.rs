@@ -1,0 +1,10 @@
+//! `_permit` is a name, and holds it to the end of the block.
+
+use super::world::World;
+use std::sync::Arc;
+
+/// Calls the service.
+pub async fn program(world: Arc<World>, caller: usize) {
+    let _permit = world.permits.acquire().await;
+    world.call(caller).await;
+}
