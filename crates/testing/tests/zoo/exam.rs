@@ -3,11 +3,7 @@
 use futures_util::future::BoxFuture;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
-        mpsc,
-    },
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -37,6 +33,12 @@ pub(crate) enum Cell {
 /// The detectors that run a program, in the order of the matrix.
 pub(crate) const RUNNING: [&str; 6] = ["ordinary test", "sim", "every await", "proof", "watchdog", "explore"];
 
+/// What a simulated run says of a program that never ends.
+const NEVER_ENDS: [&str; 4] = ["deadlock", "lost wake-up", "endless", "stuck"];
+
+/// More than anything takes here, on a busy machine too.
+const LONG: Duration = Duration::from_secs(60);
+
 /// One program and what it works on.
 pub(crate) struct Subject<W> {
     pub(crate) world: fn() -> Arc<W>,
@@ -45,6 +47,8 @@ pub(crate) struct Subject<W> {
     pub(crate) proof: Option<fn(&W, Duration) -> Result<(), String>>,
     pub(crate) invariant: Option<fn(Arc<W>) -> BoxFuture<'static, Result<(), String>>>,
     pub(crate) at_once: usize,
+    /// How many schedules are explored: fewer of a program that takes real time.
+    pub(crate) seeds: u64,
 }
 
 impl<W> Clone for Subject<W> {
@@ -57,7 +61,15 @@ impl<W> Copy for Subject<W> {}
 impl<W: Send + Sync + 'static> Subject<W> {
     /// One cell for each of [`RUNNING`].
     pub(crate) fn examine(self) -> [Cell; 6] {
-        [self.ordinary(), self.sim(), self.every_await(), self.proof(), self.watchdog(), self.explore()]
+        let sim = self.sim();
+        let ends = match &sim {
+            Cell::Found(words) => !NEVER_ENDS.iter().any(|word| words.contains(word)),
+            Cell::Quiet | Cell::NotAsked => true,
+        };
+        // To take long on a busy machine is no hanging, but for those.
+        let limit = if ends { LONG } else { Duration::from_secs(2) };
+        let (ordinary, every_await) = (self.ordinary(limit), self.every_await(limit));
+        [ordinary, sim, every_await, self.proof(), self.watchdog(limit), self.explore()]
     }
 
     async fn run(self, world: &Arc<W>) -> Result<(), String> {
@@ -73,8 +85,8 @@ impl<W: Send + Sync + 'static> Subject<W> {
     }
 
     /// `#[tokio::test(start_paused = true)]`, and an assertion at the end.
-    fn ordinary(self) -> Cell {
-        let ran = on_a_thread(Duration::from_secs(3), move || {
+    fn ordinary(self, limit: Duration) -> Cell {
+        let ran = on_a_thread(limit, move || {
             let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
             runtime.expect("a runtime").block_on(async {
                 let world = (self.world)();
@@ -117,9 +129,9 @@ impl<W: Send + Sync + 'static> Subject<W> {
         }
     }
 
-    fn every_await(self) -> Cell {
+    fn every_await(self, limit: Duration) -> Cell {
         let invariant = self.invariant;
-        let ran = on_a_thread(Duration::from_secs(5), move || {
+        let ran = on_a_thread(limit, move || {
             every_await(
                 self.world,
                 |world| (self.program)(world.clone(), 0),
@@ -138,10 +150,9 @@ impl<W: Send + Sync + 'static> Subject<W> {
         }
     }
 
-    fn watchdog(self) -> Cell {
-        let limit = Duration::from_millis(50);
-        let ran = on_a_thread(Duration::from_secs(3), move || {
-            let (_, stalls) = watchdog::observe(limit, async move {
+    fn watchdog(self, limit: Duration) -> Cell {
+        let ran = on_a_thread(limit, move || {
+            let (_, stalls) = watchdog::observe(Duration::from_millis(50), async move {
                 let world = (self.world)();
                 // Not ending is not its business.
                 drop(timeout(Duration::from_millis(500), self.run(&world)).await);
@@ -156,24 +167,12 @@ impl<W: Send + Sync + 'static> Subject<W> {
     }
 
     fn explore(self) -> Cell {
-        // Three hundred runs of a program that blocks take too long; it is seen elsewhere.
-        let limit = Duration::from_secs(3);
-        let (begun, runs) = (std::time::Instant::now(), AtomicU32::new(0));
-        let given_up = AtomicBool::new(false);
-        let ran = on_a_thread(limit, move || {
+        let ran = on_a_thread(LONG, move || {
             Exploration::new()
-                .seeds(0..300)
+                .seeds(0..self.seeds)
                 .patience(Duration::from_millis(600))
                 .simulation(Self::simulation())
                 .check(async move |schedule| {
-                    let (run, passed) = (runs.fetch_add(1, Relaxed), begun.elapsed());
-                    // What computes in each run takes the processor from the others, and is not for this column.
-                    if passed > limit || (run == 3 && passed > Duration::from_millis(600)) {
-                        given_up.store(true, Relaxed);
-                    }
-                    if given_up.load(Relaxed) {
-                        return;
-                    }
                     let world = (self.world)();
                     let programs: Vec<_> = (0..self.at_once)
                         .map(|n| schedule.spawn(format!("program {n}"), (self.program)(world.clone(), n)))

@@ -82,7 +82,7 @@ mod waker_not_kept;
 mod wakes_itself;
 
 /// Makes the function `entry` of a program from the modules `bug`, `fixed` and `world` beside it; in parentheses, what its
-/// world has to ask beyond `after`.
+/// world has to ask beyond `after`, and `slow` for a program that takes real time.
 #[macro_export]
 macro_rules! entry {
     ($($asks:ident),*) => {
@@ -97,6 +97,7 @@ macro_rules! entry {
                         proof: None,
                         invariant: None,
                         at_once: world::AT_ONCE,
+                        seeds: 300,
                     };
                     $(crate::ask!(subject, $asks);)*
                     Box::new(move || subject.examine())
@@ -119,6 +120,9 @@ macro_rules! ask {
     };
     ($subject:ident, invariant) => {
         $subject.invariant = Some(|world| Box::pin(world::invariant(world)));
+    };
+    ($subject:ident, slow) => {
+        $subject.seeds = 3;
     };
 }
 

@@ -2,4 +2,4 @@ pub(crate) mod bug;
 pub(crate) mod fixed;
 pub(crate) mod world;
 
-crate::entry!();
+crate::entry!(slow);
