@@ -7,8 +7,12 @@ use futures_util::{
     stream,
 };
 use std::{
+    ops::RangeInclusive,
     panic::resume_unwind,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 use testing::{case::verdict, trial};
 use tokio::{
@@ -59,7 +63,7 @@ const WRONG: &[(&str, Limiters<'_>)] = &[
 ];
 
 /// The limits of limiters that have their own: those that a test might try are among them.
-const OWN: std::ops::RangeInclusive<usize> = 1..=64;
+const OWN: RangeInclusive<usize> = 1..=64;
 
 /// A picture of more jobs is no picture any more.
 const MOST_LANES: usize = 24;
@@ -94,11 +98,16 @@ where
 
 /// Draws the jobs, so that a verdict shows how they were run.
 fn limiter(recorder: Recorder, run: impl Fn(Vec<Job>, usize) -> Run + Send + Sync + 'static) -> Limiter {
+    let runs = AtomicUsize::new(0);
     Arc::new(move |jobs, limit| {
         assert!(limit > 0, "a limit of 0 lets nothing begin: limits are 1 or more");
+        let prefix = match runs.fetch_add(1, Relaxed) + 1 {
+            1 => String::new(),
+            run => format!("{run}: "),
+        };
         let drawn = recorder.trace().lanes.len();
         let lane = |(n, job): (usize, Job)| {
-            if drawn + n > MOST_LANES { job } else { recorder.lane(format!("job {n}"), job).boxed() }
+            if drawn + n > MOST_LANES { job } else { recorder.lane(format!("{prefix}job {n}"), job).boxed() }
         };
         run((1..).zip(jobs).map(lane).collect(), limit)
     })

@@ -125,20 +125,26 @@ where
 
 /// Draws itself and its calls, so that a verdict shows when they were made.
 fn retry(recorder: Recorder, policy: Policy, seed: u64) -> Retry {
+    let runs = AtomicUsize::new(0);
     Arc::new(move |call| {
-        let calls = Arc::new(AtomicUsize::new(0));
-        let drawn = recorder.clone();
+        let prefix = match runs.fetch_add(1, Relaxed) + 1 {
+            1 => String::new(),
+            run => format!("{run}: "),
+        };
+        let name = format!("{prefix}retry");
+        let (drawn, calls) = (recorder.clone(), AtomicUsize::new(0));
         let call: Call = Arc::new(move || {
             let n = calls.fetch_add(1, Relaxed) + 1;
             if drawn.trace().lanes.len() > MOST_LANES {
                 return call();
             }
-            drawn.try_lane(format!("call {n}"), call()).boxed()
+            drawn.try_lane(format!("{prefix}call {n}"), call()).boxed()
         });
-        recorder.try_lane("retry", call_again(policy, Rng::with_seed(seed), call)).boxed()
+        recorder.try_lane(name, call_again(policy, Rng::with_seed(seed), call)).boxed()
     })
 }
 
+/// What is tested: with the right policy a right one.
 async fn call_again(policy: Policy, mut random: Rng, call: Call) -> io::Result<u32> {
     let mut first = None;
     for failures in 1.. {
