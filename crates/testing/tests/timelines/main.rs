@@ -1,9 +1,13 @@
 //! The recorded timelines of the chapter: what the book draws is what a run gives, every time.
 
+mod naive_test;
+mod paused_clock;
+
 use std::path::Path;
 use testing::goldens::{self, Record};
 
-const TIMELINES: &[(&str, Record)] = &[];
+const TIMELINES: &[(&str, Record)] =
+    &[("naive_test", naive_test::record), ("paused_clock", paused_clock::record)];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {
