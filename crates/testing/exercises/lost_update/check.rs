@@ -166,7 +166,7 @@ fn hold(rush: &Rush, case: &Case<Outcome>) -> Checked {
         let mut owners: Vec<String> = got(*seat).map(|((order, _), _)| format!("to order {order}")).collect();
         let sold = !owners.is_empty();
         if sold && free.contains(seat) {
-            owners.push(String::from("once more to somebody who came later"));
+            owners.push(format!("to order {}, which came later", LATER + seat));
         }
         case.rule(
             "sold-once",
@@ -178,7 +178,10 @@ fn hold(rush: &Rush, case: &Case<Outcome>) -> Checked {
             "all-or-none",
             sold || free.contains(seat),
             "what nobody has paid for can be booked again",
-            format!("seat {seat} is sold to nobody, and who comes later is refused"),
+            format!(
+                "seat {seat} is sold to nobody, and order {}, which came later, is refused",
+                LATER + seat
+            ),
         )?;
     }
     for ((order, seats), booked) in each() {
@@ -206,7 +209,7 @@ fn hold(rush: &Rush, case: &Case<Outcome>) -> Checked {
             "charged",
             times == wanted,
             format!("order {order} {seen}: the bank is asked {} about it", count(wanted)),
-            format!("it is asked {}", count(times)),
+            count(times),
         )?;
         // What stands in nobody's way waits for nobody.
         let alone = seats.iter().all(|seat| others(*seat).next().is_none());
@@ -224,7 +227,6 @@ fn hold(rush: &Rush, case: &Case<Outcome>) -> Checked {
 
 fn count(times: usize) -> String {
     match times {
-        0 => String::from("not at all"),
         1 => String::from("once"),
         times => format!("{times} times"),
     }
@@ -234,6 +236,6 @@ fn listed(seats: &[u32]) -> String {
     let words: Vec<String> = seats.iter().map(u32::to_string).collect();
     match words.as_slice() {
         [one] => format!("seat {one}"),
-        several => format!("seats {}", several.join(" and ")),
+        several => format!("seats {}", several.join("+")),
     }
 }
