@@ -211,6 +211,29 @@ pub fn breaks<'a>(
     }
 }
 
+/// `what` with `exercise.rs:12` for `crates/testing/exercises/seats/exercise.rs:12`: the learner knows where the answer
+/// lies. Lines of the check, which mean nothing to a learner, are left out.
+///
+/// # Examples
+/// ```
+/// let seen = "dropped at await 3 (crates/testing/exercises/seats/exercise.rs:12), while it waited";
+/// assert_eq!(testing::case::without_folders(seen), "dropped at await 3 (exercise.rs:12), while it waited");
+/// ```
+#[must_use]
+pub fn without_folders(what: &str) -> String {
+    let word = |word: &str| match word.rsplit_once('/') {
+        Some((_, file)) if file.contains(".rs:") && word.starts_with('(') => format!("({file}"),
+        Some((_, file)) if file.contains(".rs:") => file.to_owned(),
+        _ => word.to_owned(),
+    };
+    let line = |line: &str| {
+        let words = line.split(' ').filter(|word| !word.contains("/check.rs:"));
+        words.map(word).collect::<Vec<_>>().join(" ")
+    };
+    let lines = what.lines().filter(|line| !line.trim_start().starts_with("the body waits at "));
+    lines.map(line).collect::<Vec<_>>().join("\n")
+}
+
 fn panicked(message: &str, panics: &[Panic]) -> String {
     let place = panics.iter().rev().find(|panic| panic.message == message);
     // A place inside std or a dependency is nobody's line to mend.

@@ -14,7 +14,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
-use testing::{Case, Checked, case::verdict, every_await, simulation::tasks_left};
+use testing::{
+    Case, Checked,
+    case::{verdict, without_folders},
+    every_await,
+    simulation::tasks_left,
+};
 use tokio::time::{sleep, timeout};
 
 type Answered = Result<Receipt, Refused>;
@@ -209,7 +214,7 @@ fn dropped_at_every_await(answer: Answer<'_>, scene: &Scene) -> Checked {
         },
         Err(payload) => (Kind::Panic, "no-panic", panic_message(&*payload).to_owned()),
     };
-    Err(found(kind, rule, seen, &scene.name, recorder.into_inner().as_ref()))
+    Err(found(kind, rule, &seen, &scene.name, recorder.into_inner().as_ref()))
 }
 
 /// One of two checkouts is dropped: the other must not notice.
@@ -264,13 +269,13 @@ fn dropped_with_the_runtime(answer: Answer<'_>) -> Checked {
             Ok(Err((rule, seen))) => (Kind::RuleBroken, rule, seen),
             Err(payload) => (Kind::Panic, "no-panic", panic_message(&*payload).to_owned()),
         };
-        return Err(found(kind, rule, seen, &scene.name, recorder.into_inner().as_ref()));
+        return Err(found(kind, rule, &seen, &scene.name, recorder.into_inner().as_ref()));
     }
     Ok(())
 }
 
 /// The verdict on a checkout that was dropped.
-fn found(kind: Kind, rule: &str, seen: String, case: &str, recorder: Option<&Recorder>) -> Box<Verdict> {
+fn found(kind: Kind, rule: &str, seen: &str, case: &str, recorder: Option<&Recorder>) -> Box<Verdict> {
     let expected = match rule {
         "nothing-lost" => "what was done before the drop is undone, or the order is in the book",
         "nothing-made-up" => {
@@ -285,7 +290,7 @@ fn found(kind: Kind, rule: &str, seen: String, case: &str, recorder: Option<&Rec
             rule: Some(rule.to_owned()),
             case: case.to_owned(),
             expected: expected.to_owned(),
-            seen,
+            seen: without_folders(seen),
             trace: recorder.map(Recorder::trace),
         },
     ))

@@ -1,6 +1,6 @@
 //! A case under many schedules.
 
-use super::{Case, Checked, TODO};
+use super::{Case, Checked, TODO, without_folders};
 use crate::{
     complaints::{self, Complaint},
     explore::{Exploration, Found, Schedule},
@@ -75,23 +75,9 @@ impl<T> Case<T> {
 fn scheduled(name: &str, found: &Found) -> String {
     // The check's own turns mean nothing to a learner.
     let pauses = found.pauses.iter().filter(|pause| !pause.starts_with("`the body`"));
-    let pauses: Vec<String> = pauses.map(|pause| shortened(pause)).collect();
+    let pauses: Vec<String> = pauses.map(|pause| without_folders(pause)).collect();
     let pauses = if pauses.is_empty() { String::new() } else { format!(": {}", pauses.join(", then ")) };
     format!("{name}; schedule {}{pauses}", found.seed)
-}
-
-/// With files for their paths: the learner knows where the answer lies. Lines of the check are left out.
-fn shortened(what: &str) -> String {
-    let line = |line: &str| {
-        let words = line.split(' ').filter(|word| !word.contains("/check.rs:"));
-        let words = words.map(|word| match word.rsplit_once('/') {
-            Some((_, file)) if file.contains(".rs:") => file,
-            _ => word,
-        });
-        words.collect::<Vec<_>>().join(" ")
-    };
-    let lines = what.lines().filter(|line| !line.trim_start().starts_with("the body waits at "));
-    lines.map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The verdict on a run that did not come to its end as it should.
@@ -116,7 +102,7 @@ fn broken_down(found: &Found) -> Box<Verdict> {
         rule: rule.map(str::to_owned),
         case: String::new(),
         expected: expected.to_owned(),
-        seen: shortened(&what.replacen("the body panicked", "a panic", 1)),
+        seen: without_folders(&what.replacen("the body panicked", "a panic", 1)),
         trace: Some(found.failure.trace.clone()),
     };
     Box::new(Verdict::found(kind, finding))

@@ -1,13 +1,19 @@
 //! The recorded timelines of the chapter: what the book draws is what a run gives, every time.
 
+mod every_await;
 mod naive_test;
 mod paused_clock;
+mod schedules;
 
 use std::path::Path;
 use testing::goldens::{self, Record};
 
-const TIMELINES: &[(&str, Record)] =
-    &[("naive_test", naive_test::record), ("paused_clock", paused_clock::record)];
+const TIMELINES: &[(&str, Record)] = &[
+    ("every_await", every_await::record),
+    ("naive_test", naive_test::record),
+    ("paused_clock", paused_clock::record),
+    ("schedules", schedules::record),
+];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {
