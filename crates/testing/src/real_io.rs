@@ -28,7 +28,7 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 /// thing, and there latencies are exact. For a scope that isn't one future, take [`HeldClock`].
 ///
 /// On a clock that isn't paused it does nothing. It costs one of the runtime's blocking threads for as long as it lasts,
-/// about 50 µs when that thread has to be started. Scopes may be nested and may overlap; the clock moves again when the
+/// and some 20 µs to begin and to end. Scopes may be nested and may overlap; the clock moves again when the
 /// last has ended.
 ///
 /// # Panics

@@ -83,8 +83,10 @@ fn each_database_in_memory_is_its_own_and_all_its_connections_see_it() {
 #[test]
 fn a_database_in_memory_outlives_the_connections_of_its_pool() {
     runtime().block_on(async {
-        let database = Database::sqlite_in_memory().migrate(&migrations()).await.unwrap();
+        let database = Database::sqlite_in_memory().connections(1).migrate(&migrations()).await.unwrap();
         database.pool().acquire().await.unwrap().close().await.unwrap();
+        // Its thread takes a moment to close what the database may hang on.
+        sleep(Duration::from_millis(50)).await;
         assert_eq!(sqlite_orders(database.pool()).await, 2);
     });
 }
@@ -294,6 +296,8 @@ fn a_postgres_database_and_its_connections_are_gone_after_a_return_a_panic_and_a
         tests.shutdown().await;
         connection
     });
+    // A connection goes back to its pool in a task.
+    let _runtime = kept.enter();
     watching.block_on(async {
         for name in names {
             in_the_end(async || databases(watch.pool(), &name).await == 0, "the database is still there")
@@ -306,8 +310,6 @@ fn a_postgres_database_and_its_connections_are_gone_after_a_return_a_panic_and_a
             assert_eq!(open, 0, "{name}");
         }
     });
-    // A connection goes back to its pool in a task.
-    let _runtime = kept.enter();
     drop(leaked);
 }
 
