@@ -42,7 +42,8 @@ fn transfers_keep_the_sum() {
         let bank = bank();
         let there = schedule.spawn("there", transfer(bank.clone(), 0, 1));
         let back = schedule.spawn("back", transfer(bank.clone(), 1, 0));
-        (there.await.unwrap(), back.await.unwrap());
+        there.await.unwrap();
+        back.await.unwrap();
         assert_eq!(balances(&bank).await, [50, 50]);
     });
 }
@@ -62,7 +63,8 @@ fn locks_in_the_order_of_the_arguments_are_a_deadlock_under_some_schedule() {
         let bank = bank();
         let there = schedule.spawn("there", in_order_of_the_arguments(bank.clone(), 0, 1));
         let back = schedule.spawn("back", in_order_of_the_arguments(bank.clone(), 1, 0));
-        (there.await.unwrap(), back.await.unwrap());
+        there.await.unwrap();
+        back.await.unwrap();
     });
     assert!(found.unwrap_err().failure.has(testing::sim::Kind::Deadlock));
 }

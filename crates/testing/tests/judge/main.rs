@@ -181,7 +181,11 @@ fn supervised(name: &str, kind: Kind, needle: &str, seconds: u64) -> Result<(), 
     let printed = String::from_utf8_lossy(&out.stdout);
     // What the answer prints comes first; the verdict is the last that is said.
     let verdict = printed.rsplit_once("judged: ").map(|(_, verdict)| verdict).unwrap_or_default();
-    let told = verdict.lines().next() == Some(kind.word()) && verdict.contains(needle);
+    // On a machine that has no time for it, a hang is told after eight seconds, and not of which sort.
+    let late = ["one case has taken", "busy or blocked"].iter().any(|late| verdict.contains(late))
+        && kind == Kind::Hang
+        && took >= Duration::from_secs(8);
+    let told = verdict.lines().next() == Some(kind.word()) && (verdict.contains(needle) || late);
     if told && out.status.success() == (kind == Kind::Pass) && took < Duration::from_secs(3 * seconds) {
         return Ok(());
     }
