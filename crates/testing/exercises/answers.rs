@@ -14,6 +14,7 @@
 extern crate futures_util as futures;
 
 mod invariant;
+mod leak_hunt;
 mod limiter_test;
 mod lost_update;
 mod virtual_time;

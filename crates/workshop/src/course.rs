@@ -10,7 +10,10 @@ pub(crate) struct Chapter {
 /// The course, in order.
 pub(crate) const COURSE: &[Chapter] = &[
     Chapter { name: "concurrency", exercises: &["gather", "task_group", "bounded", "timeout"] },
-    Chapter { name: "testing", exercises: &["limiter_test", "virtual_time", "invariant", "lost_update"] },
+    Chapter {
+        name: "testing",
+        exercises: &["limiter_test", "virtual_time", "invariant", "leak_hunt", "lost_update"],
+    },
 ];
 
 /// One exercise.
