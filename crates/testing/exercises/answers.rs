@@ -13,6 +13,7 @@
 // As in each exercise's main.rs: an answer may call it by the name of the facade.
 extern crate futures_util as futures;
 
+mod compile_errors;
 mod fixture;
 mod invariant;
 mod leak_hunt;

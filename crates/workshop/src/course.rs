@@ -12,7 +12,15 @@ pub(crate) const COURSE: &[Chapter] = &[
     Chapter { name: "concurrency", exercises: &["gather", "task_group", "bounded", "timeout"] },
     Chapter {
         name: "testing",
-        exercises: &["limiter_test", "virtual_time", "invariant", "leak_hunt", "lost_update", "fixture"],
+        exercises: &[
+            "limiter_test",
+            "virtual_time",
+            "invariant",
+            "leak_hunt",
+            "lost_update",
+            "fixture",
+            "compile_errors",
+        ],
     },
 ];
 
