@@ -29,7 +29,11 @@ const REAL_TIME: Duration = Duration::from_secs(1);
 /// let verdict = verdict(|| trial::accepts("a sum", async |_| assert_eq!(sum(2, 2), 4)));
 /// assert!(verdict.is_pass());
 /// ```
-pub fn accepts(program: &str, mut test: impl AsyncFnMut(Recorder)) -> Checked {
+pub fn accepts(program: &str, test: impl AsyncFnMut(Recorder)) -> Checked {
+    accepts_within(REAL_TIME, program, test)
+}
+
+fn accepts_within(limit: Duration, program: &str, mut test: impl AsyncFnMut(Recorder)) -> Checked {
     let expected = format!("the test passes: {program} is right");
     let mut tried = || {
         let began = Instant::now();
@@ -41,13 +45,13 @@ pub fn accepts(program: &str, mut test: impl AsyncFnMut(Recorder)) -> Checked {
         Checked::Ok((case, began.elapsed()))
     };
     let (mut case, mut took) = tried()?;
-    if took > REAL_TIME {
+    if took > limit {
         // Once more: the machine may have been busy, or asleep.
         (case, took) = tried()?;
     }
     case.rule(
         INSTANT,
-        took <= REAL_TIME,
+        took <= limit,
         "no real time: all that is waited for is the paused clock",
         format!(
             "{:.1} s of real time (and {:.1} s of virtual)",
@@ -131,4 +135,84 @@ fn in_short(mut verdict: Box<Verdict>) -> Box<Verdict> {
         finding.seen = told.lines().map(str::trim).collect::<Vec<_>>().join(", ");
     }
     verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::time::sleep;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The rule that is broken, and what was seen.
+    fn told(checked: Checked) -> (String, String) {
+        let finding = checked.expect_err("a rule is broken").finding.unwrap_or_default();
+        (finding.rule.unwrap_or_default(), finding.seen)
+    }
+
+    #[test]
+    fn a_right_program_may_take_all_the_virtual_time_it_likes() {
+        assert!(accepts("a nap", async |_| sleep(50 * SECOND).await).is_ok());
+    }
+
+    #[test]
+    fn a_test_that_takes_real_time_is_told_how_much() {
+        let (rule, seen) = told(accepts_within(Duration::ZERO, "a nap", async |_| sleep(7 * SECOND).await));
+        assert_eq!((rule.as_str(), seen.as_str()), (INSTANT, "0.0 s of real time (and 7.0 s of virtual)"));
+    }
+
+    #[test]
+    fn a_right_program_that_is_rejected_is_named_with_the_assertion() {
+        let (rule, seen) = told(accepts("a sum", async |_| panic!("expected: 4\n    seen: 5\n\na picture")));
+        assert_eq!(rule, ACCEPTS);
+        assert!(seen.ends_with(": expected: 4, seen: 5"), "{seen}");
+        assert_eq!(told(accepts("a sum", async |_| pending().await)).0, ACCEPTS);
+        assert_eq!(told(accepts("a sum", async |_| sleep(90 * SECOND).await)).0, ACCEPTS);
+    }
+
+    #[test]
+    fn a_wrong_program_may_fail_an_assertion_or_stand_still() {
+        assert!(rejects("rule", "a product", async |_| panic!("5 is not 6")).is_ok());
+        assert!(
+            rejects("rule", "a product", async |_| panic!("attempt to call again: it was not asked for"))
+                .is_ok()
+        );
+        assert!(rejects("rule", "a product", async |_| pending().await).is_ok());
+    }
+
+    #[test]
+    fn a_slip_and_an_endless_wait_are_no_rejections() {
+        let none: Vec<u32> = Vec::new();
+        assert_eq!(told(rejects("rule", "a product", async |_| assert_eq!(none[0], 1))).0, ASSERTS);
+        let little = Duration::from_secs(none.len() as u64);
+        assert_eq!(
+            told(rejects("rule", "a product", async |_| assert_eq!(little - SECOND, SECOND))).0,
+            ASSERTS
+        );
+        assert_eq!(told(rejects("rule", "a product", async |_| sleep(90 * SECOND).await)).0, ASSERTS);
+    }
+
+    #[test]
+    fn a_test_that_leaves_its_assertion_to_a_task_has_accepted() {
+        let detached = async |_| {
+            #[expect(clippy::disallowed_methods, reason = "what is to be found")]
+            drop(tokio::spawn(async {
+                sleep(SECOND).await;
+                panic!("nobody hears of it");
+            }));
+        };
+        let (rule, seen) = told(rejects("rule", "a product", detached));
+        assert_eq!(
+            (rule.as_str(), seen.as_str()),
+            ("rule", "the test accepts a product, and 1 task is still alive")
+        );
+    }
+
+    #[test]
+    fn what_is_to_do_stays_to_do() {
+        let to_do = async |_| panic!("not yet implemented: all of it");
+        assert_eq!(accepts("a sum", to_do).expect_err("to do").kind, Kind::Todo);
+        assert_eq!(rejects("rule", "a sum", to_do).expect_err("to do").kind, Kind::Todo);
+    }
 }
