@@ -26,7 +26,7 @@ pub enum Kind {
     RuleBroken,
     /// Every future waits, and nothing is left that could wake one.
     Deadlock,
-    /// The thread is blocked or busy: no other future can run.
+    /// It does not end: the thread is blocked or busy, or timers keep firing.
     Hang,
     /// The answer panicked.
     Panic,

@@ -53,7 +53,7 @@ pub(crate) fn headline(report: &Report, readme: &Readme) -> String {
         Kind::Deadlock => {
             String::from("deadlock: every future waits, and nothing is left that could wake one")
         }
-        Kind::Hang => String::from("hang: the thread is blocked or busy, so no other future can run"),
+        Kind::Hang => String::from("hang: it goes on and on, and does not end"),
         Kind::Panic => String::from("your answer panicked"),
         Kind::Leak => String::from("leak: tasks were left running"),
     }
