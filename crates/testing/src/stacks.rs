@@ -10,6 +10,9 @@ use std::{
 pub(crate) struct Waiting {
     #[cfg(feature = "stacks")]
     waiting: await_stack::Waiting,
+    /// The only lines that count, if not all do.
+    #[cfg(feature = "stacks")]
+    only: Option<Vec<String>>,
 }
 
 /// Polls `future`, and notes where it waits.
@@ -20,7 +23,7 @@ pub(crate) fn poll<F: Future + ?Sized>(
     #[cfg(feature = "stacks")]
     {
         let (poll, waiting) = await_stack::poll(future, cx);
-        (poll, Waiting { waiting })
+        (poll, Waiting { waiting, only: None })
     }
     #[cfg(not(feature = "stacks"))]
     (future.poll(cx), Waiting {})
@@ -36,6 +39,7 @@ impl Waiting {
                 let own = stack.frames.iter().find(|frame| frame.is_own() && !is_kit(&frame.file));
                 if let Some(line) = own.map(ToString::to_string)
                     && !lines.contains(&line)
+                    && self.only.as_ref().is_none_or(|only| only.contains(&line))
                 {
                     lines.push(line);
                 }
@@ -44,6 +48,19 @@ impl Waiting {
         }
         #[cfg(not(feature = "stacks"))]
         Vec::new()
+    }
+
+    /// Leaves out the awaits that were passed: those that are not among what `still` waits for.
+    pub(crate) fn narrow(&mut self, still: &Self) {
+        #[cfg(feature = "stacks")]
+        {
+            let still = still.lines();
+            if !still.is_empty() {
+                self.only = Some(still);
+            }
+        }
+        #[cfg(not(feature = "stacks"))]
+        let _ = still;
     }
 
     /// Like "src/bank.rs:9 + src/bank.rs:12"; `None` if no line is known.

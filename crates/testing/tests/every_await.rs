@@ -1,6 +1,7 @@
 //! Which drops `every_await` finds, where it says they were, and what it leaves alone.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use common::Recorder;
 use std::{
     future::pending,
     sync::{
@@ -337,4 +338,27 @@ fn a_correct_program_passes_at_thousands_of_drops() {
         );
         assert!(awaits.unwrap_or_else(|broken| panic!("seed {seed}: {broken}")) >= 3);
     }
+}
+
+/// A lane keeps a waker of its own, also when what is in it turns out to be ready.
+#[test]
+fn an_await_that_was_passed_is_not_named() {
+    let line = line!() + 7;
+    let broken = every_await(
+        || Recorder::new("a nap, and a lock"),
+        |recorder| {
+            let recorder = recorder.clone();
+            async move {
+                recorder.lane("nap", sleep(ms(5))).await;
+                drop(recorder.lane("lock", Mutex::new(()).lock()).await);
+                pending::<()>().await;
+            }
+        },
+        async |recorder| match recorder.trace().lanes.len() {
+            2 => Err(String::from("at the lock")),
+            _ => Ok(()),
+        },
+    )
+    .unwrap_err();
+    assert!(broken.contains(&format!("every_await.rs:{line})")), "{broken}");
 }
