@@ -364,6 +364,8 @@ fn the_futurelock_of_rfd_609_is_a_deadlock_and_a_snooze() {
     });
     assert!(failure.has(Kind::Deadlock) && failure.has(Kind::Snoozed), "{failure}");
     assert!(failure.to_string().contains("`first`"), "{failure}");
+    let snoozed = failure.complaints.iter().filter(|complaint| complaint.kind == Kind::Snoozed);
+    assert_eq!(snoozed.count(), 1, "told once, not each time that everything waits: {failure}");
 }
 
 #[test]
@@ -378,6 +380,30 @@ fn what_is_polled_whenever_it_was_woken_does_not_snooze() {
             }
         }
         watched.await;
+        // Woken again and again, and polled each time.
+        snooze::watch("naps", async {
+            for _ in 0..3 {
+                sleep(ms(5)).await;
+            }
+        })
+        .await;
+        // What wakes a future that has ended wakes nobody.
+        let kept = std::sync::Mutex::new(None);
+        let mut first = Box::pin(snooze::watch(
+            "keeps its waker elsewhere",
+            poll_fn(|cx| {
+                let first = kept.lock().unwrap().replace(cx.waker().clone()).is_none();
+                if first {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            }),
+        ));
+        (&mut first).await;
+        kept.lock().unwrap().take().unwrap().wake();
+        sleep(ms(1)).await;
+        drop(first);
     });
 }
 
