@@ -230,6 +230,7 @@ async fn databases(pool: &PgPool, like: &str) -> i64 {
     sqlx::query_scalar(count).bind(like).fetch_one(pool).await.unwrap()
 }
 
+// ANCHOR: own
 #[test]
 fn each_test_has_a_postgres_database_of_its_own() {
     runtime().block_on(async {
@@ -243,6 +244,7 @@ fn each_test_has_a_postgres_database_of_its_own() {
         sqlx::query("SELECT id FROM orders").execute(empty.pool()).await.unwrap_err();
     });
 }
+// ANCHOR_END: own
 
 #[test]
 fn migrations_run_once_and_their_databases_are_copies() {

@@ -1,18 +1,22 @@
 //! The recorded timelines of the chapter: what the book draws is what a run gives, every time.
 
 mod every_await;
+mod fixtures;
 mod naive_test;
 mod paused_clock;
 mod schedules;
+mod stuck;
 
 use std::path::Path;
 use testing::goldens::{self, Record};
 
 const TIMELINES: &[(&str, Record)] = &[
     ("every_await", every_await::record),
+    ("fixtures", fixtures::record),
     ("naive_test", naive_test::record),
     ("paused_clock", paused_clock::record),
     ("schedules", schedules::record),
+    ("stuck", stuck::record),
 ];
 
 #[test]
