@@ -1,5 +1,4 @@
 //! What the page on fixtures shows: a server with a script, a stream with a script, and the clock beside them.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use common::upstream::{Response, Upstream};
 use std::{io, time::Duration};

@@ -44,7 +44,7 @@ where
             serves(answer, &day)?;
         }
         nobody_wants_the_pages(answer)?;
-        for after in [0, 15, 45, 70, 110] {
+        for after in [15, 45, 0, 70, 110] {
             stops(answer, ms(after))?;
         }
         stops_at_every_await(answer)
@@ -503,7 +503,10 @@ fn named(running: &[u32]) -> String {
             names.push(name);
         }
     }
-    names.join(" and ")
+    match names.as_slice() {
+        [several @ .., last] if !several.is_empty() => format!("{} and {last}", several.join(", ")),
+        names => names.concat(),
+    }
 }
 
 const fn ms(millis: u64) -> Duration {
