@@ -36,7 +36,7 @@ impl Database {
         let (gone, is_gone) = oneshot::channel();
         server.spawn(recorder.lane(name, async move {
             if is_gone.await.is_err() {
-                pending().await
+                pending::<()>().await;
             }
         }));
         Self(Some(gone))
