@@ -73,7 +73,7 @@ pub fn every_await<S, F: Future>(
             drop_at.dropped_well()?;
             let left = tasks_left().await;
             if left > 0 {
-                return Err(told(format!("{left} tasks left")));
+                return Err(told(tasks(left)));
             }
             // Whatever was set in motion comes to rest before the invariant is asked.
             sleep(Duration::from_secs(60)).await;
@@ -139,11 +139,16 @@ pub fn with_io<S, F: Future>(
                 left = tasks_left().await;
             }
             if left > 0 {
-                return Err(told(format!("{left} tasks left")));
+                return Err(told(tasks(left)));
             }
             Ok(ended)
         })
     })
+}
+
+/// Like "1 task is left".
+fn tasks(left: usize) -> String {
+    if left == 1 { String::from("1 task is left") } else { format!("{left} tasks are left") }
 }
 
 /// Has `run` drop the operation at its first await, its second and so on, until it says that the operation came to its

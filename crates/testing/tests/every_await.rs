@@ -133,7 +133,7 @@ fn a_task_that_survives_the_drop_is_told() {
         },
         async |()| Ok(()),
     );
-    assert!(leaks.unwrap_err().contains("1 tasks left"));
+    assert!(leaks.unwrap_err().contains("1 task is left"));
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn with_io_counts_the_tasks_that_are_left() {
         },
         async |()| Ok(()),
     );
-    assert!(leaks.unwrap_err().contains("1 tasks left"));
+    assert!(leaks.unwrap_err().contains("1 task is left"));
 }
 
 /// Carries numbers from one queue to another, a place first, with a deadline for the whole; nothing is lost wherever it
