@@ -97,7 +97,8 @@ impl Exploration {
         self
     }
 
-    /// The real time without progress after which the thread counts as stuck; on a busy machine up to four times as long.
+    /// The real time without progress after which the thread counts as stuck. On a busy machine, and where the system does
+    /// not tell what a thread does, four times that, and at least 20 s.
     pub const fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -116,7 +117,7 @@ impl Exploration {
     pub fn check(self, body: impl AsyncFn(Schedule) + Send + 'static) -> Result<usize, Box<Found>> {
         let title = std::thread::current().name().unwrap_or("an exploration").to_owned();
         let progress = Arc::new(Progress::default());
-        let patience = Patience { idle: self.patience, limit: 4 * self.patience };
+        let patience = Patience::of(self.patience);
         let (name, last) = (title.clone(), Arc::new(Mutex::new(0)));
         let (tried, seeds) = (last.clone(), self.seeds.clone());
         let outcome = watched(&title, &progress, patience, move || self.run(&name, &tried, &body), |_| ());

@@ -109,7 +109,8 @@ impl Simulation {
         self
     }
 
-    /// The real time without progress after which the thread counts as stuck; on a busy machine up to four times as long.
+    /// The real time without progress after which the thread counts as stuck. On a busy machine, and where the system does
+    /// not tell what a thread does, four times that, and at least 20 s.
     pub const fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -137,7 +138,7 @@ impl Simulation {
     ) -> Result<T, Failure> {
         let title = std::thread::current().name().unwrap_or("a simulated run").to_owned();
         let progress = Arc::new(Progress::default());
-        let patience = Patience { idle: self.patience, limit: 4 * self.patience };
+        let patience = Patience::of(self.patience);
         let mut naps = Vec::new();
         let thread = title.clone();
         let inside = move || self.observe(&title, body);

@@ -92,6 +92,14 @@ pub(crate) struct Patience {
     pub(crate) limit: Duration,
 }
 
+impl Patience {
+    /// `idle`, and where that can't be told or the machine is busy, four times that, but not less than 20 s: a limit is no
+    /// measure of what little a starved thread gets to do.
+    pub(crate) fn of(idle: Duration) -> Self {
+        Self { idle, limit: (4 * idle).max(Duration::from_secs(20)) }
+    }
+}
+
 /// What came of a watched body.
 #[derive(Debug)]
 pub(crate) enum Watched<T> {
@@ -231,27 +239,30 @@ fn hang(
     samples: Option<(Sample, Sample)>,
     elsewhere: Duration,
 ) -> Option<String> {
-    let seconds = waited.as_secs();
+    let long = match waited.as_secs() {
+        0 => format!("{} ms", waited.as_millis()),
+        seconds => format!("{seconds} s"),
+    };
     if let Some((then, now)) = samples {
         let used = now.used.saturating_sub(then.used);
         // Who has no processor, or waits for a blocking function that has none, is slow and not blocked.
         let own = waited.saturating_sub(now.queued.saturating_sub(then.queued).max(elsewhere));
         if used >= patience.idle * 3 / 4 {
             return Some(format!(
-                "a busy loop: {seconds} s of computing in which no time passed for anybody else: a loop without an \
+                "a busy loop: {long} of computing in which no time passed for anybody else: a loop without an \
                  `.await`, or one whose awaits are ready at once (`yield_now`, `sleep(0)`, `try_recv`)",
             ));
         }
         if used <= patience.idle / 10 && own >= patience.idle && now.state == State::Waiting {
             return Some(format!(
-                "a blocked thread: for {seconds} s nothing could run, because the thread that runs every future \
+                "a blocked thread: for {long} nothing could run, because the thread that runs every future \
                  stands still in a call that is not async (a std lock, channel, sleep or join) or waits for one \
                  elsewhere (`spawn_blocking`, a thread)",
             ));
         }
     }
     (waited >= patience.limit)
-        .then(|| format!("the thread that runs every future is busy or blocked: no progress for {seconds} s"))
+        .then(|| format!("the thread that runs every future is busy or blocked: no progress for {long}"))
 }
 
 /// A thread that waits for its turn on a busy machine does not sleep.

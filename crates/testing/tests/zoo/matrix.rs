@@ -7,7 +7,15 @@ use crate::{
     exam::{Cell, RUNNING},
     lints,
 };
-use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::PathBuf, sync::Mutex, thread};
+use std::{
+    collections::BTreeMap,
+    env,
+    fmt::Write as _,
+    fs,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 /// One bug and its twin.
 pub(crate) struct Entry {
@@ -114,7 +122,7 @@ fn the_detectors_find_what_the_matrix_says_and_nothing_in_a_twin() {
             });
         }
     });
-    let _table = TABLE.lock().unwrap();
+    let _table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
     let on_file = on_file();
     let mut rows = BTreeMap::new();
     for (name, cells) in results.into_inner().unwrap() {
@@ -143,7 +151,7 @@ fn the_lints_find_what_the_matrix_says_and_nothing_in_a_twin() {
     let entries = entries();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
     let found = lints::run(&names);
-    let _table = TABLE.lock().unwrap();
+    let _table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut rows = on_file();
     for name in names {
         let row = rows.entry(name.to_owned()).or_insert_with(|| [(); 8].map(|()| String::from("?")));
