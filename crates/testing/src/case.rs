@@ -131,7 +131,7 @@ impl<T> Case<T> {
                 Some("ends"),
                 "the answer ends",
                 format!(
-                    "timers kept firing, but it had not ended after {} of virtual time",
+                    "timers keep firing, or one is far away: it had not ended after {} of virtual time",
                     draw::time(HORIZON)
                 ),
             )),

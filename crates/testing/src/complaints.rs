@@ -21,7 +21,7 @@ pub enum Kind {
     Deadlock,
     /// The body waits for something that has happened: its waker was not called.
     LostWakeUp,
-    /// Timers kept firing until the horizon, and the body still waited.
+    /// The horizon had passed, and the body still waited: timers kept firing, or one is beyond it.
     Endless,
     /// The thread stood still, or computed, without end.
     Stuck,

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | deadlock | everything waits, and nothing is left that could wake anybody; with the lines of the awaits |
 //! | lost wake-up | the body waits for something that has happened |
-//! | endless | timers keep firing, and the body never ends |
+//! | endless | timers keep firing, or one is far away, and the body had not ended by the horizon |
 //! | stuck | the thread blocks or computes without end: told by a watcher in real time |
 //! | blocked | the thread slept in the middle of a poll |
 //! | task panicked | a task panicked that nobody awaited, and the test had not announced it |
@@ -225,7 +225,7 @@ impl Simulation {
                 complain(
                     Kind::Endless,
                     format!(
-                        "timers kept firing, but the body had not ended after {horizon} of virtual time \
+                        "timers keep firing, or one is far away: the body had not ended after {horizon} of virtual time \
                          (`Simulation::horizon` sets that)"
                     ),
                 );

@@ -63,7 +63,7 @@ pub enum End<T> {
     Returned(T),
     /// Everything waited, and nothing was left that could have woken anything.
     Deadlock,
-    /// Timers kept firing until the [`HORIZON`], and the body still waited.
+    /// The [`HORIZON`] had passed, and the body still waited: timers kept firing, or one is beyond it.
     Endless,
     /// The body panicked, with this message.
     Panicked(String),
@@ -171,12 +171,14 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
                 () = sleep(horizon) => {
                     // Is anybody still busy? If anything but this sleep has the runtime wake up, yes; if not, nobody
                     // ever will be again. A sleep costs a wake-up for each level of tokio's timer wheel that it
-                    // descends, of which there are six. The short one is there to be quick about a busy loop.
+                    // descends, of which there are six or seven. Each stretch is ten times as long as the one before, up to
+                    // four months: a timer that fires often is found in a short one, and one that is far away in a
+                    // long one.
                     let busy = async {
-                        for stretch in [Duration::from_secs(1), 10 * horizon] {
+                        for stretch in (0..8).map(|n| Duration::from_secs(10_u64.pow(n))) {
                             let before = parks.load(Relaxed);
                             sleep(stretch).await;
-                            if parks.load(Relaxed) - before > 6 {
+                            if parks.load(Relaxed) - before > 12 {
                                 return true;
                             }
                         }

@@ -503,3 +503,19 @@ fn a_correct_program_passes_a_thousand_seeds() {
         Simulation::new().seed(seed).run(a_correct_program);
     }
 }
+
+#[test]
+fn a_timer_beyond_the_horizon_is_no_deadlock() {
+    for hours in [2, 24, 24 * 30] {
+        let far = Simulation::new().check(async move |_| sleep(ms(hours * 3600 * 1000)).await);
+        let failure = far.unwrap_err();
+        assert!(failure.has(Kind::Endless) && !failure.has(Kind::Deadlock), "{hours} h: {failure}");
+    }
+    let slow = Simulation::new().check(async |_| {
+        let mut hourly = interval(ms(3600 * 1000));
+        loop {
+            hourly.tick().await;
+        }
+    });
+    assert!(slow.unwrap_err().has(Kind::Endless));
+}
