@@ -39,7 +39,7 @@ impl Frame {
     /// Whether this is a line of the program itself: not of the standard library, nor of a crate from a registry.
     #[must_use]
     pub fn is_own(&self) -> bool {
-        !["/rustc/", "/library/", "/registry/src/"].iter().any(|foreign| self.file.contains(foreign))
+        !["/rustc/", "/lib/rustlib/src/", "/registry/src/"].iter().any(|foreign| self.file.contains(foreign))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Poll, Wake, Waker},
 };
@@ -16,6 +16,8 @@ use std::{
 pub(crate) struct Bell {
     rung: AtomicBool,
     task: AtomicWaker,
+    /// How many panics there had been when a task that panicked rang; 0 if none has since the last poll.
+    panics: AtomicUsize,
 }
 
 impl Bell {
@@ -27,6 +29,10 @@ impl Bell {
     ) -> Poll<F::Output> {
         self.task.register(cx.waker());
         self.rung.store(false, SeqCst);
+        let since = self.panics.swap(0, SeqCst);
+        if since > 0 {
+            panics::forgive_from(since);
+        }
         future.poll(&mut Context::from_waker(&Waker::from(self.clone())))
     }
 
@@ -43,7 +49,9 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rung.store(true, SeqCst);
-        panics::woken();
+        if panics::woken() {
+            self.panics.store(panics::count(), SeqCst);
+        }
         self.task.wake();
     }
 }

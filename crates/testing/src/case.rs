@@ -79,6 +79,7 @@ impl<T> Case<T> {
                 place: String::new(),
                 in_a_task: false,
                 awaited: false,
+                stack: None,
             }),
             _ => None,
         };

@@ -1,10 +1,11 @@
 //! Drops a future at each of its awaits in turn.
 
 use crate::{
-    simulation::tasks_left,
+    simulation::tasks_beyond,
     stacks::{self, Waiting},
 };
-use common::{clock::paused, recorder::panic_message};
+use common::{clock::paused_runtime, recorder::panic_message};
+use futures_util::FutureExt as _;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -12,9 +13,9 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Handle},
     task::coop,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 /// Runs `operation` again and again, each time on a fresh paused runtime and a fresh state from `setup`, and drops it
@@ -26,14 +27,17 @@ use tokio::{
 /// as `yield_now`. What it can't see: an await of a future outside tokio's budget that is ready at once, and awaits
 /// inside tasks that `operation` spawns.
 ///
-/// It gives the number of awaits at which the future was dropped.
+/// It gives the number of awaits at which the future was dropped; 0 means that there were none, and nothing was proved.
 ///
 /// # Errors
-/// The first drop after which the invariant did not hold, or tasks were left, or in which a destructor panicked: which
-/// await, on which line, and what broke.
+/// The first drop after which the invariant did not hold, panicked or waited for ever, or tasks were left, or in which a
+/// destructor panicked: which await, on which line, and what broke. Tasks are counted at once, those that `setup` has
+/// spawned apart: what a dropped operation leaves to a task of its own, is left behind. A deadlock without any drop is an
+/// error too.
 ///
 /// # Panics
-/// If called from within a runtime, or if the operation has no end after 10,000 awaits.
+/// If called from within a runtime, or if the operation has no end after 10,000 awaits. A thread that blocks is not
+/// noticed: for that run it once in a [simulated run](mod@crate::sim).
 ///
 /// # Examples
 /// ```
@@ -65,23 +69,42 @@ pub fn every_await<S, F: Future>(
     invariant: impl AsyncFn(S) -> Result<(), String>,
 ) -> Result<usize, String> {
     at_each_moment(|aim| {
-        paused(async {
+        paused_runtime().block_on(async {
             let state = setup();
+            let theirs = Handle::current().metrics().num_alive_tasks();
             let mut drop_at = DropAt::new(operation(&state), aim);
-            let ended = (&mut drop_at).await;
+            let Ok(ended) = timeout(DAY, &mut drop_at).await else {
+                let passed = drop_at.polls;
+                return Err(format!(
+                    "a deadlock, when nothing was dropped: it waits for ever after {passed} awaits"
+                ));
+            };
             let told = |what: String| drop_at.told(ended, &what);
             drop_at.dropped_well()?;
-            let left = tasks_left().await;
+            let left = tasks_beyond(theirs).await;
             if left > 0 {
                 return Err(told(tasks(left)));
             }
             // Whatever was set in motion comes to rest before the invariant is asked.
             sleep(Duration::from_secs(60)).await;
-            invariant(state).await.map_err(told)?;
+            match timeout(DAY, AssertUnwindSafe(invariant(state)).catch_unwind()).await {
+                Ok(Ok(kept)) => kept.map_err(told)?,
+                Ok(Err(payload)) => {
+                    return Err(told(format!("the invariant panicked: {}", panic_message(&*payload))));
+                }
+                Err(_) => {
+                    let what =
+                        "the invariant waits for ever: a lock, a permit or a message was not given back";
+                    return Err(told(String::from(what)));
+                }
+            }
             Ok(ended)
         })
     })
 }
+
+/// Virtual time after which nothing is expected to happen any more.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Like [`every_await()`], for operations with real I/O: a database, a socket. The clock is not paused, each state is made
 /// by an async `setup`, and the tasks that are left are counted after `invariant`, which closes what it was given, and
@@ -127,16 +150,17 @@ pub fn with_io<S, F: Future>(
         let runtime = runtime.expect("no runtime: the process is out of file descriptors or memory");
         runtime.block_on(async {
             let state = setup().await;
+            let theirs = Handle::current().metrics().num_alive_tasks();
             let mut drop_at = DropAt::new(operation(&state), aim);
             let ended = (&mut drop_at).await;
             let told = |what: String| drop_at.told(ended, &what);
             drop_at.dropped_well()?;
             invariant(state).await.map_err(told)?;
             let deadline = Instant::now() + Duration::from_secs(1);
-            let mut left = tasks_left().await;
+            let mut left = tasks_beyond(theirs).await;
             while left > 0 && Instant::now() < deadline {
                 sleep(Duration::from_millis(1)).await;
-                left = tasks_left().await;
+                left = tasks_beyond(theirs).await;
             }
             if left > 0 {
                 return Err(told(tasks(left)));

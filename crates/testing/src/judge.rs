@@ -22,7 +22,12 @@ use std::{
 };
 
 /// How long an answer may go without progress before it hangs.
-const PATIENCE: Patience = Patience { idle: Duration::from_secs(2), limit: Duration::from_secs(8) };
+const PATIENCE: Patience = Patience {
+    idle: Duration::from_secs(2),
+    parked: Duration::from_secs(2),
+    limit: Duration::from_secs(8),
+    run: Duration::from_secs(8),
+};
 
 /// Judges an answer with `check` and reports the verdict; to be the whole of an exercise's `main`.
 ///

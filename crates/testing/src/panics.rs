@@ -1,6 +1,7 @@
 //! Panics of the code under test, caught before they reach the terminal.
 
 use std::{
+    backtrace::Backtrace,
     cell::RefCell,
     panic,
     sync::Once,
@@ -9,7 +10,7 @@ use std::{
 use tokio::task::coop;
 
 /// A panic, as the panic hook saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Panic {
     pub(crate) message: String,
     /// `file:line`, empty if unknown.
@@ -18,6 +19,21 @@ pub(crate) struct Panic {
     pub(crate) in_a_task: bool,
     /// Whether somebody was seen to wait for that task.
     pub(crate) awaited: bool,
+    /// Where it was, to be read only if somebody asks.
+    pub(crate) stack: Option<Backtrace>,
+}
+
+impl Panic {
+    /// Whether the task caught it itself, and did not end of it: between the panic and the runtime's own `catch_unwind` is
+    /// another one.
+    pub(crate) fn was_caught(&self) -> bool {
+        let Some(stack) = &self.stack else { return false };
+        let text = stack.to_string();
+        let mut below = text.lines().skip_while(|line| !line.contains("__rust_try"));
+        // The frames of the `catch_unwind` itself, and then whose it was.
+        let whose = below.by_ref().take(16).find(|line| line.contains("tokio::runtime::task"));
+        text.contains("__rust_try") && whose.is_none()
+    }
 }
 
 thread_local! {
@@ -42,16 +58,41 @@ fn spend_budget() {
 ///
 /// The runtime does that after the task's future is gone, in the same poll: no task is at work any more, as it would be while
 /// destructors run, and the budget is still spent. Every other task has a budget of its own.
-pub(crate) fn woken() {
+///
+/// It gives whether that is so.
+pub(crate) fn woken() -> bool {
     if tokio::task::try_id().is_some() || coop::has_budget_remaining() {
-        return;
+        return false;
     }
+    with_last(|last| last.awaited = true)
+}
+
+/// As [`woken`], for the waker of somebody who was woken by a task that panicked, and has not been polled since. A set of
+/// tasks wakes its owner once, however many of them end: what panics meanwhile is taken for another of the set.
+pub(crate) fn forgive_from(first: usize) {
     // A waker may be called while the thread's locals are being dropped.
     let _gone = CAUGHT.try_with(|caught| {
-        if let Some(last) = caught.borrow_mut().as_mut().and_then(|caught| caught.last_mut()) {
-            last.awaited = true;
+        for panic in caught.borrow_mut().iter_mut().flatten().skip(first) {
+            panic.awaited = true;
         }
     });
+}
+
+/// How many panics there were so far.
+pub(crate) fn count() -> usize {
+    CAUGHT.try_with(|caught| caught.borrow().as_ref().map_or(0, Vec::len)).unwrap_or(0)
+}
+
+fn with_last(with: impl FnOnce(&mut Panic)) -> bool {
+    CAUGHT
+        .try_with(|caught| match caught.borrow_mut().as_mut().and_then(|caught| caught.last_mut()) {
+            Some(last) => {
+                with(last);
+                true
+            }
+            None => false,
+        })
+        .unwrap_or(false)
 }
 
 /// Runs `body`; panics on this thread are collected and not printed, whether `body` recovers from them or not.
@@ -62,6 +103,7 @@ pub(crate) fn collect<T>(body: impl FnOnce() -> T) -> (T, Vec<Panic>) {
     INSTALL.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            let in_a_task = tokio::task::try_id().is_some();
             let caught = CAUGHT.with_borrow_mut(|caught| {
                 let Some(caught) = caught else { return false };
                 caught.push(Panic {
@@ -70,8 +112,9 @@ pub(crate) fn collect<T>(body: impl FnOnce() -> T) -> (T, Vec<Panic>) {
                         .location()
                         .map(|at| format!("{}:{}", at.file(), at.line()))
                         .unwrap_or_default(),
-                    in_a_task: tokio::task::try_id().is_some(),
+                    in_a_task,
                     awaited: false,
+                    stack: in_a_task.then(Backtrace::force_capture),
                 });
                 spend_budget();
                 true

@@ -232,7 +232,9 @@ impl Simulation {
                 None
             }
         };
-        let unseen = |panic: &&Panic| panic.in_a_task && !panic.awaited && !shared.announced(panic);
+        let unseen = |panic: &&Panic| {
+            panic.in_a_task && !panic.awaited && !shared.announced(panic) && !panic.was_caught()
+        };
         for panic in panics.iter().filter(unseen) {
             complain(
                 Kind::TaskPanicked,

@@ -171,14 +171,14 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
                 () = sleep(horizon) => {
                     // Is anybody still busy? If anything but this sleep has the runtime wake up, yes; if not, nobody
                     // ever will be again. A sleep costs a wake-up for each level of tokio's timer wheel that it
-                    // descends, of which there are six or seven. Each stretch is ten times as long as the one before, up to
+                    // descends, of which there are seven, and so does a timer that is far away. Each stretch is ten times as long as the one before, up to
                     // four months: a timer that fires often is found in a short one, and one that is far away in a
                     // long one.
                     let busy = async {
                         for stretch in (0..8).map(|n| Duration::from_secs(10_u64.pow(n))) {
                             let before = parks.load(Relaxed);
                             sleep(stretch).await;
-                            if parks.load(Relaxed) - before > 12 {
+                            if parks.load(Relaxed) - before > 30 {
                                 return true;
                             }
                         }
@@ -228,13 +228,18 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
 /// # Cancel safety
 /// Cancel safe: it only looks.
 pub async fn tasks_left() -> usize {
+    tasks_beyond(0).await
+}
+
+/// How many more than `known`.
+pub(crate) async fn tasks_beyond(known: usize) -> usize {
     let metrics = Handle::current().metrics();
     // An aborted task is alive until the scheduler touches it.
     for _ in 0..64 {
-        if metrics.num_alive_tasks() == 0 {
+        if metrics.num_alive_tasks() <= known {
             break;
         }
         yield_now().await;
     }
-    metrics.num_alive_tasks()
+    metrics.num_alive_tasks().saturating_sub(known)
 }

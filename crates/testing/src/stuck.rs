@@ -88,15 +88,21 @@ impl Progress {
 pub(crate) struct Patience {
     /// Without any progress, and with the processor to itself.
     pub(crate) idle: Duration,
-    /// Without any progress, or in one run, however busy the machine may be.
+    /// The same, while the runtime has nothing to do and waits for a socket, or for another thread.
+    pub(crate) parked: Duration,
+    /// Without any progress, however busy the machine may be.
     pub(crate) limit: Duration,
+    /// In one run.
+    pub(crate) run: Duration,
 }
 
 impl Patience {
     /// `idle`, and where that can't be told or the machine is busy, four times that, but not less than 20 s: a limit is no
     /// measure of what little a starved thread gets to do.
     pub(crate) fn of(idle: Duration) -> Self {
-        Self { idle, limit: (4 * idle).max(Duration::from_secs(20)) }
+        // Longer than `with_real_io` waits, which has better words for it.
+        let parked = Duration::from_secs(90);
+        Self { idle, parked, limit: (4 * idle).max(Duration::from_secs(20)), run: Duration::MAX }
     }
 }
 
@@ -115,6 +121,9 @@ pub(crate) enum Watched<T> {
 
 /// Asleep for this long in the middle of a poll, a thread has blocked.
 const NAP: Duration = Duration::from_millis(100);
+
+/// Asleep for a lock: it may be one of the process's own (the allocator's, the system's), whose holder has no processor.
+const LOCKED: Duration = Duration::from_secs(1);
 
 /// Runs `body` on a thread called `name`, and comes back when it has ended or is stuck. `napped` hears of each stretch
 /// in which the thread slept in the middle of a poll, once.
@@ -157,11 +166,13 @@ pub(crate) fn watched<T: Send + 'static>(
         if runs != run.0 {
             run = (runs, Instant::now());
         }
-        if run.1.elapsed() >= patience.limit {
-            return Watched::Stuck(format!("one case has taken {} s of real time", patience.limit.as_secs()));
+        if run.1.elapsed() >= patience.run {
+            return Watched::Stuck(format!("one case has taken {} s of real time", patience.run.as_secs()));
         }
         if progress.moved.load(Relaxed) != still.moved {
             still = Stretch::begin(progress, thread.as_deref());
+        } else if progress.parked.load(Relaxed) && still.began.elapsed() < patience.parked {
+            // It waits for others, and they may take their time.
         } else if let Some(seen) = still.hang(progress, patience, thread.as_deref()) {
             return Watched::Stuck(seen);
         }
@@ -228,7 +239,20 @@ impl Stretch {
         if waited < NAP {
             return None;
         }
-        slept(waited, self.then?, activity::sample(thread?)?)
+        let thread = thread?;
+        let slept = slept(waited, self.then?, activity::sample(thread)?)?;
+        // Looked at only now, since it is rare.
+        (slept >= LOCKED || !activity::waits_in(thread).is_none_or(|call| is_lock(&call))).then_some(slept)
+    }
+}
+
+/// Whether a thread in this call of the kernel waits for a lock, be it that of the process's memory map.
+fn is_lock(call: &str) -> bool {
+    // Where the kernel tells no names: futex, mmap, mprotect, munmap and madvise, on x86-64 and on ARM.
+    let numbers = ["202", "9", "10", "11", "28", "98", "222", "226", "215", "233"];
+    match call.strip_prefix("system call ") {
+        Some(number) => numbers.contains(&number),
+        None => ["futex", "rwsem", "mutex", "down_", "lock_"].iter().any(|lock| call.contains(lock)),
     }
 }
 
@@ -285,7 +309,25 @@ mod tests {
     }
 
     const BEGIN: Sample = sample(50, 30, State::Ready);
-    const PATIENCE: Patience = Patience { idle: ms(1000), limit: ms(4000) };
+    const PATIENCE: Patience =
+        Patience { idle: ms(1000), parked: ms(1000), limit: ms(4000), run: Duration::MAX };
+
+    #[test]
+    fn a_lock_is_told_from_a_call_that_sleeps() {
+        for lock in ["futex_do_wait", "rwsem_down_read_slowpath", "system call 202"] {
+            assert!(is_lock(lock), "{lock}");
+        }
+        for call in [
+            "hrtimer_nanosleep",
+            "do_nanosleep",
+            "wait_woken",
+            "pipe_read",
+            "inet_csk_accept",
+            "system call 230",
+        ] {
+            assert!(!is_lock(call), "{call}");
+        }
+    }
 
     #[test]
     fn only_a_thread_that_did_nothing_for_long_and_still_waits_has_slept() {

@@ -362,3 +362,67 @@ fn an_await_that_was_passed_is_not_named() {
     .unwrap_err();
     assert!(broken.contains(&format!("every_await.rs:{line})")), "{broken}");
 }
+
+#[test]
+fn the_tasks_of_the_state_are_its_own() {
+    // An actor that the invariant dismisses and awaits.
+    let awaits = every_await(
+        || {
+            let (ask, mut asked) = mpsc::channel::<oneshot::Sender<u32>>(1);
+            let mut actor = JoinSet::new();
+            actor.spawn(async move {
+                let mut answers = 0;
+                while let Some(reply) = asked.recv().await {
+                    answers += 1;
+                    reply.send(answers).ok();
+                }
+            });
+            (ask, actor)
+        },
+        |(ask, _)| {
+            let ask = ask.clone();
+            async move {
+                let (reply, answer) = oneshot::channel();
+                ask.send(reply).await.unwrap();
+                answer.await.unwrap();
+            }
+        },
+        async |(ask, mut actor)| {
+            drop(ask);
+            actor.join_next().await.unwrap().map_err(|error| error.to_string())
+        },
+    );
+    assert!(awaits.unwrap() >= 2);
+}
+
+#[test]
+fn an_invariant_that_waits_for_ever_or_panics_is_told_with_the_await() {
+    let permits = || Arc::new(Semaphore::new(1));
+    let leaky = |permits: &Arc<Semaphore>| {
+        let permits = permits.clone();
+        async move {
+            permits.acquire().await.unwrap().forget();
+            yield_now().await;
+            permits.add_permits(1);
+        }
+    };
+    let waits = every_await(permits, leaky, async |permits| {
+        drop(permits.acquire().await);
+        Ok(())
+    });
+    let told = waits.unwrap_err();
+    assert!(told.contains("dropped at await 2") && told.contains("was not given back"), "{told}");
+    let panics = every_await(permits, leaky, async |permits| {
+        assert_eq!(permits.available_permits(), 1);
+        Ok(())
+    });
+    let told = panics.unwrap_err();
+    assert!(told.contains("dropped at await 2") && told.contains("the invariant panicked"), "{told}");
+}
+
+#[test]
+fn a_deadlock_without_a_drop_is_an_error() {
+    let stuck = every_await(|| (), |()| async { pending::<()>().await }, async |()| Ok(()));
+    // Dropped at its first await, it is fine; and its end never comes.
+    assert!(stuck.unwrap_err().contains("a deadlock, when nothing was dropped"));
+}

@@ -204,6 +204,52 @@ fn a_panic_that_somebody_awaits_is_theirs() {
 }
 
 #[test]
+fn panics_of_a_set_at_one_instant_are_its_owners() {
+    testing::sim(async |_| {
+        let mut set = JoinSet::new();
+        let mut joined = Vec::new();
+        for _ in 0..20 {
+            set.spawn(async {
+                sleep(ms(5)).await;
+                panic!("in a set")
+            });
+            joined.push(tokio::spawn(async {
+                sleep(ms(15)).await;
+                panic!("in a vector")
+            }));
+        }
+        while let Some(ended) = set.join_next().await {
+            let ended: Result<(), _> = ended;
+            assert!(ended.unwrap_err().is_panic());
+        }
+        let ended: Vec<Result<(), _>> = futures_util::future::join_all(joined).await;
+        assert!(ended.iter().all(Result::is_err));
+    });
+}
+
+#[test]
+fn a_panic_that_its_task_has_caught_is_no_panic_of_the_task() {
+    testing::sim(async |_| {
+        let server = tokio::spawn(async {
+            let mut replies = Vec::new();
+            for request in 0..3 {
+                let handler = async move {
+                    yield_now().await;
+                    assert_ne!(request, 1, "the handler panics");
+                };
+                let handled =
+                    futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(handler)).await;
+                replies.push(if handled.is_ok() { 200 } else { 500 });
+                sleep(ms(1)).await;
+            }
+            replies
+        });
+        sleep(ms(10)).await;
+        assert_eq!(server.await.unwrap(), [200, 500, 200]);
+    });
+}
+
+#[test]
 fn a_panic_of_a_detached_task_is_found_beside_tasks_that_are_awaited() {
     // The wake-ups of those that end well come right after the panic.
     finds(Kind::TaskPanicked, async |_| {

@@ -159,7 +159,7 @@ fn wherever_a_party_is_dropped_the_next_two_meet() {
 
 #[test]
 fn without_a_simulation_a_party_panics_and_the_picture_shows_the_standstill() {
-    let rendezvous = Rendezvous::of(3, 10);
+    let rendezvous = Rendezvous::of(3, 10).patience(Duration::from_secs(3600));
     let panic = clock::paused(AssertUnwindSafe(calls(&rendezvous, 10, 2)).catch_unwind());
     let panic = panic.unwrap_err();
     let message = panic.downcast_ref::<String>().unwrap();
@@ -169,7 +169,7 @@ fn without_a_simulation_a_party_panics_and_the_picture_shows_the_standstill() {
 
 #[test]
 fn a_party_whose_panic_was_swallowed_is_still_told() {
-    let rendezvous = Rendezvous::new(2);
+    let rendezvous = Rendezvous::new(2).patience(Duration::from_secs(3600));
     clock::paused(async {
         let mut tasks = JoinSet::new();
         tasks.spawn(rendezvous.arrive("alone"));
