@@ -12,7 +12,7 @@
 use crate::{
     complaints::{Complaint, Kind},
     every_await::leave_budget,
-    sim::{Failure, Sim, Simulation},
+    sim::{Failure, Sim, Simulation, blocked},
     stacks,
     stuck::{Patience, Progress, Watched, watched},
 };
@@ -120,14 +120,22 @@ impl Exploration {
         let patience = Patience::of(self.patience);
         let (name, last) = (title.clone(), Arc::new(Mutex::new(0)));
         let (tried, seeds) = (last.clone(), self.seeds.clone());
-        let outcome = watched(&title, &progress, patience, move || self.run(&name, &tried, &body), |_| ());
+        let mut naps = Vec::new();
+        let inside = move || self.run(&name, &tried, &body);
+        let outcome = watched(&title, &progress, patience, inside, |slept| naps.push(slept));
         let seed = *last.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = |kind, what| {
             let trace = progress.recorder().map(|recorder| recorder.trace()).unwrap_or_default();
-            let failure = Failure { title: title.clone(), complaints: vec![Complaint { kind, what }], trace };
+            let failure = Failure {
+                title: title.clone(),
+                complaints: vec![Complaint { kind, what }],
+                trace,
+                joined: Vec::new(),
+            };
             Box::new(Found { seed, seeds: seeds.clone(), replayed: None, pauses: Vec::new(), failure })
         };
         match outcome {
+            Watched::Ended(Ok(_)) if !naps.is_empty() => Err(failure(Kind::Blocked, blocked(naps[0]))),
             Watched::Ended(result) => result,
             Watched::Stuck(seen) => Err(failure(Kind::Stuck, seen)),
             Watched::Died => Err(failure(Kind::Failed, String::from("the run itself panicked"))),
@@ -146,16 +154,23 @@ impl Exploration {
         tried: &Mutex<u64>,
         body: &impl AsyncFn(Schedule),
     ) -> Result<usize, Box<Found>> {
-        let attempt = |seed, chosen: Chosen| {
+        let run = |seed, chosen: Chosen, joined: Vec<String>| {
             let dice = Arc::new(Mutex::new(Dice::new(seed, chosen)));
             let thrown = dice.clone();
-            let simulation = self.simulation.clone().seed(seed);
+            let simulation = self.simulation.clone().seed(seed).joined(joined);
             let (value, failure) = simulation.observe(title, async move |sim| {
                 let schedule = Schedule { sim, dice };
                 let perturbed = schedule.perturb("the body", body(schedule.clone()));
                 perturbed.await;
             });
-            let failed = value.is_none() || !failure.complaints.is_empty();
+            (value.is_some(), failure, thrown)
+        };
+        // Who joins a task may be kept from waiting for it by the schedule: what is seen to be joined without any, is.
+        let (_, undisturbed, _) = run(self.seeds.start, Chosen::These(Vec::new()), Vec::new());
+        let joined = undisturbed.joined;
+        let attempt = |seed, chosen: Chosen| {
+            let (ended, failure, thrown) = run(seed, chosen, joined.clone());
+            let failed = !ended || !failure.complaints.is_empty();
             (failed.then_some(failure), thrown)
         };
         for seed in self.seeds.clone() {

@@ -9,15 +9,21 @@
 //! | lost wake-up | the body waits for something that has happened |
 //! | endless | timers keep firing, or one is far away, and the body had not ended by the horizon |
 //! | stuck | the thread blocks or computes without end: told by a watcher in real time |
-//! | blocked | the thread slept in the middle of a poll |
+//! | blocked | the thread slept in the middle of a poll, for 100 ms, or for a lock a second |
 //! | task panicked | a task panicked that nobody awaited, and the test had not announced it |
 //! | leak | tasks are alive when the body has ended |
 //! | never awaited, unread error | see [`must`](crate::must) |
 //! | snoozed | see [`snooze`] |
 //!
-//! What it can't see: tasks on other runtimes and in a `LocalSet`, blocking threads that run on, and, on systems without
-//! `/proc`, a nap of the thread. `tokio::select!` without `biased` draws its first arm from a seed that stable tokio does
-//! not let anybody set. Sockets work, but the paused clock does not wait for them.
+//! A panic counts as awaited if somebody waited for the task when it panicked: the body, a set or a `join!` in it, or a
+//! task of [`Sim::spawn`]. Stable tokio tells no more. Who looks at a handle only later, or from a task of another origin,
+//! announces the panic with [`Sim::expect_panic`].
+//!
+//! What it can't see: tasks on other runtimes and in a `LocalSet`; blocking threads that run on, and their panics; a panic
+//! that is thrown again with `resume_unwind`, of which no hook hears, nor any panic at all once the program has set a hook
+//! of its own; errors that a handle gave and nobody read, for which there is [`must_read`](crate::must_read()); on systems
+//! without `/proc`, a nap of the thread. `tokio::select!` without `biased` draws its first arm from a seed that stable tokio
+//! does not let anybody set. Sockets work, but the paused clock does not wait for them: see [`real_io`](crate::real_io).
 
 use crate::{
     bell::Bell,
@@ -72,6 +78,8 @@ pub struct Simulation {
     horizon: Duration,
     grace: Duration,
     patience: Duration,
+    /// Places of panics that are somebody's, whether or not that is seen in this run.
+    joined: Vec<String>,
 }
 
 impl Default for Simulation {
@@ -88,6 +96,7 @@ impl Simulation {
             horizon: Duration::from_secs(3600),
             grace: Duration::ZERO,
             patience: Duration::from_secs(5),
+            joined: Vec::new(),
         }
     }
 
@@ -106,6 +115,12 @@ impl Simulation {
     /// The virtual time that tasks get to end, once the body has.
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Panics at these places are somebody's.
+    pub(crate) fn joined(mut self, joined: Vec<String>) -> Self {
+        self.joined = joined;
         self
     }
 
@@ -143,14 +158,7 @@ impl Simulation {
         let thread = title.clone();
         let inside = move || self.observe(&title, body);
         let outcome = watched(&thread, &progress, patience, inside, |slept| {
-            naps.push(Complaint {
-                kind: Kind::Blocked,
-                what: format!(
-                    "the thread slept for {} ms or longer in the middle of a poll, and no other future could run: a \
-                     call that is not async (a std lock, channel, file, sleep or join); `spawn_blocking` is for those",
-                    slept.as_millis()
-                ),
-            });
+            naps.push(Complaint { kind: Kind::Blocked, what: blocked(slept) });
         });
         let (value, mut failure) = match outcome {
             Watched::Ended(observed) => observed,
@@ -213,7 +221,7 @@ impl Simulation {
                         ),
                     ),
                     Some(Waits::At(lines)) => {
-                        let (kind, what) = shared.deadlock(&lines);
+                        let (kind, what) = shared.deadlock(&lines, leaked);
                         complain(kind, what);
                     }
                     None => {}
@@ -233,7 +241,11 @@ impl Simulation {
             }
         };
         let unseen = |panic: &&Panic| {
-            panic.in_a_task && !panic.awaited && !shared.announced(panic) && !panic.was_caught()
+            panic.in_a_task
+                && !panic.awaited
+                && !self.joined.contains(&panic.place)
+                && !shared.announced(panic)
+                && !panic.was_caught()
         };
         for panic in panics.iter().filter(unseen) {
             complain(
@@ -249,8 +261,19 @@ impl Simulation {
             complain(Kind::Leak, shared.leak(leaked));
         }
         complaints.append(&mut told);
-        (value, Failure { title: title.to_owned(), complaints, trace })
+        let is_joined = |panic: &&Panic| panic.in_a_task && (panic.awaited || panic.was_caught());
+        let joined = panics.iter().filter(is_joined).map(|panic| panic.place.clone()).collect();
+        (value, Failure { title: title.to_owned(), complaints, trace, joined })
     }
+}
+
+/// What is said of a thread that slept in the middle of a poll.
+pub(crate) fn blocked(slept: Duration) -> String {
+    format!(
+        "the thread slept for {} ms or longer in the middle of a poll, and no other future could run: a call that is not \
+         async (a std lock, channel, file, sleep or join); `spawn_blocking` is for those",
+        slept.as_millis()
+    )
 }
 
 /// All that there is to complain of in a run.
@@ -262,12 +285,19 @@ pub struct Failure {
     pub complaints: Vec<Complaint>,
     /// What was recorded.
     pub trace: Trace,
+    /// Where tasks panicked that somebody awaited, or that caught it.
+    pub(crate) joined: Vec<String>,
 }
 
 impl Failure {
     fn new(progress: &Progress, title: &str, kind: Kind, what: String) -> Self {
         let trace = progress.recorder().map(|recorder| recorder.trace()).unwrap_or_default();
-        Self { title: title.to_owned(), complaints: vec![Complaint { kind, what }], trace }
+        Self {
+            title: title.to_owned(),
+            complaints: vec![Complaint { kind, what }],
+            trace,
+            joined: Vec::new(),
+        }
     }
 
     /// Whether one of the complaints is of this kind.
@@ -510,7 +540,7 @@ impl Shared {
     }
 
     /// Who waits where.
-    fn deadlock(&self, body: &[String]) -> (Kind, String) {
+    fn deadlock(&self, body: &[String], alive: usize) -> (Kind, String) {
         let state = self.lock();
         let lost = state.alive.iter().find(|found| found.waits == Waits::NoMore);
         let (kind, mut told) = match lost {
@@ -523,12 +553,23 @@ impl Shared {
             ),
             None => (
                 Kind::Deadlock,
-                String::from("everything waits, and nothing is left that could wake anybody"),
+                String::from(
+                    "everything waits, and nothing is left that could wake anybody (a socket or a thread outside, \
+                     perhaps: `with_real_io` waits for those)",
+                ),
             ),
         };
         let body = Found { who: String::from("the body"), waits: Waits::At(body.to_vec()) };
         for found in [&body].into_iter().chain(&state.alive) {
             told.push_str(&format!("\n    {}", found.words()));
+        }
+        match alive.saturating_sub(state.alive.len()) {
+            0 => {}
+            1 => told
+                .push_str("\n    and a task without a name (`sim.spawn` gives one, and says where it waits)"),
+            nameless => told.push_str(&format!(
+                "\n    and {nameless} tasks without a name (`sim.spawn` gives one, and says where they wait)"
+            )),
         }
         (kind, told)
     }

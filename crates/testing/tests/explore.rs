@@ -155,6 +155,30 @@ fn a_body_that_blocks_is_told_with_its_seed() {
 }
 
 #[test]
+fn a_panic_that_somebody_joins_is_theirs_under_every_schedule() {
+    explore(async |schedule| {
+        let task = schedule.spawn("panics", async { panic!("meant") });
+        let ended: Result<(), _> = task.await;
+        assert!(ended.unwrap_err().is_panic());
+    });
+    let found = finds(async |schedule| {
+        drop(schedule.spawn("panics", async { panic!("unseen") }));
+        schedule.sim().settle().await;
+    });
+    assert!(found.failure.has(Kind::TaskPanicked), "{found}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_that_sleeps_in_a_poll_is_found() {
+    let found = Exploration::new().seeds(0..1).check(async |_| {
+        #[expect(clippy::disallowed_methods, reason = "what is to be found")]
+        std::thread::sleep(ms(400));
+    });
+    assert!(found.unwrap_err().failure.has(Kind::Blocked));
+}
+
+#[test]
 fn a_thousand_schedules_of_a_correct_program_pass() {
     explore(async |schedule| {
         let store = Arc::new(RwLock::new(0_u32));

@@ -170,6 +170,10 @@ fn a_panic_of_a_detached_task_is_found_and_an_announced_one_is_not() {
         tokio::spawn(async { panic!("the cache is gone") });
         sleep(ms(1)).await;
     };
+    finds(Kind::TaskPanicked, async |sim| {
+        drop(sim.spawn("named", async { panic!("the cache is gone") }));
+        sim.settle().await;
+    });
     let told = finds(Kind::TaskPanicked, panics);
     assert!(told.contains("the cache is gone") && told.contains("sim.rs:"), "{told}");
     testing::sim(async move |sim| {

@@ -106,9 +106,14 @@ impl<W: Send + Sync + 'static> Subject<W> {
     }
 
     fn sim(self) -> Cell {
-        let run = Self::simulation().check(async move |_| {
+        let run = Self::simulation().check(async move |sim| {
             let world = (self.world)();
-            drop(self.run(&world).await);
+            let programs: Vec<_> = (0..self.at_once)
+                .map(|n| sim.spawn(format!("program {n}"), (self.program)(world.clone(), n)))
+                .collect();
+            for program in programs {
+                drop(program.await);
+            }
         });
         run.map_or_else(|failure| Cell::Found(words(&failure)), |()| Cell::Quiet)
     }

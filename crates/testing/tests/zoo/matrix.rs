@@ -104,6 +104,8 @@ fn settle(rows: BTreeMap<String, Row>) {
 /// Both tests read and write the table.
 static TABLE: Mutex<()> = Mutex::new(());
 
+// Elsewhere the system does not tell what a thread does, and a blocked one is found later, or not at all.
+#[cfg_attr(not(target_os = "linux"), ignore = "the matrix is that of Linux")]
 #[test]
 fn the_detectors_find_what_the_matrix_says_and_nothing_in_a_twin() {
     let entries = entries();
