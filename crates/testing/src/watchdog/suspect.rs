@@ -65,8 +65,8 @@ impl Suspect {
         self.may_have_the_worker |= ready || self.thread.label.load(Relaxed) != 0;
     }
 
-    /// Counts the time since the last look. The `patience` is with threads that may wait for a processor and hold this
-    /// one up, and for all of the stall: where there always is one, a lock that is held for long would never be told.
+    /// Counts the time since the last look. The `patience` is with threads that may wait for a processor and hold a lock,
+    /// and for all of the stall: where there always is one, a lock that is held for long would never be told.
     pub(super) fn look(&mut self, patience: Duration) {
         let passed = self.at.elapsed();
         let sample = sample(&self.thread);
@@ -78,11 +78,15 @@ impl Suspect {
                 State::Stopped => Duration::ZERO,
                 State::Waiting => passed.saturating_sub(now.queued.saturating_sub(before.queued)),
             };
-            let held_up =
-                self.waits_for(now.state, passed).min(patience.saturating_sub(self.held_up)).min(own);
+            let (held_up, who) = self.waits_for(now.state, passed);
+            let held_up = match who {
+                Who::Anybody => held_up.min(patience.saturating_sub(self.held_up)),
+                // It is born only once.
+                Who::Newborn => held_up,
+            };
+            let held_up = held_up.min(own);
             self.held_up += held_up;
-            let own = own - held_up;
-            self.own += own;
+            self.own += own - held_up;
         } else {
             // Nobody tells: all of it is blamed on the program.
             self.own += passed;
@@ -93,18 +97,14 @@ impl Suspect {
     }
 
     /// For how much of the time that has passed it may have waited for a thread that had no processor.
-    fn waits_for(&mut self, state: State, passed: Duration) -> Duration {
+    fn waits_for(&mut self, state: State, passed: Duration) -> (Duration, Who) {
         let Some(folder) = self.thread.folder.as_deref().filter(|_| self.may_have_the_worker) else {
-            return Duration::ZERO;
+            return (Duration::ZERO, Who::Anybody);
         };
         let locked = state == State::Waiting && waits_for_a_thread(activity::waits_in(folder).as_deref());
-        if locked {
-            self.bystanders.look(folder, Who::Anybody, passed)
-        } else if self.worker_can_move {
-            self.bystanders.look(folder, Who::Newborn, passed)
-        } else {
-            Duration::ZERO
-        }
+        let who = if locked { Who::Anybody } else { Who::Newborn };
+        let looks = locked || self.worker_can_move;
+        (if looks { self.bystanders.look(folder, who, passed) } else { Duration::ZERO }, who)
     }
 
     pub(super) fn doing(&self) -> Doing {
