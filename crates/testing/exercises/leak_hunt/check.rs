@@ -11,7 +11,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use testing::{Case, Checked, case::verdict, every_await, latencies, simulation::tasks_left};
+use testing::{
+    Case, Checked,
+    case::{breaks, verdict},
+    every_await, latencies,
+    simulation::tasks_left,
+};
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     time::{sleep, timeout},
@@ -25,12 +30,15 @@ const SIMILAR: u32 = 20;
 const PRICES: u32 = 30;
 
 const HEARTBEAT: Duration = ms(50);
+/// As long as the call of a heartbeat takes.
+const TAKES: Duration = ms(5);
 const PATIENCE: Duration = ms(30);
 /// Times on the paused clock are exact; a timer more or less on the way is nobody's mistake.
 const GRAIN: Duration = ms(2);
 
 const PAGE_OVER: &str = "when a page has been sent, none of its calls runs on but the refresh of the prices";
 const SHUTDOWN: &str = "nothing that `serve` has started is alive when it has returned";
+const RETURNS: &str = "`serve` returns when there are no more requests";
 const DROPPED: &str = "nothing that `serve` has started is alive when it has been dropped";
 
 /// Holds an answer against the rules of the exercise.
@@ -43,6 +51,7 @@ where
         for day in days() {
             serves(answer, &day)?;
         }
+        waits_for_the_reader(answer)?;
         nobody_wants_the_pages(answer)?;
         for after in [15, 45, 0, 70, 110] {
             stops(answer, ms(after))?;
@@ -63,7 +72,8 @@ struct Day {
     replicas: [Duration; 2],
     similar: Duration,
     prices: Duration,
-    fails: u32,
+    /// What is answered with an error, of whichever kind.
+    fails: &'static [u32],
 }
 
 fn days() -> Vec<Day> {
@@ -75,7 +85,7 @@ fn days() -> Vec<Day> {
         replicas: [ms(10), ms(170)],
         similar: ms(150),
         prices: ms(25),
-        fails: 104,
+        fails: &[104],
     };
     let quiet = Day {
         name: "3 pages with pauses, the first replica is slow",
@@ -85,7 +95,7 @@ fn days() -> Vec<Day> {
         replicas: [ms(400), ms(60)],
         similar: ms(20),
         prices: ms(95),
-        fails: 102,
+        fails: &[102],
     };
     let busy = Day {
         name: "7 pages in a row, a refresh takes longer than a page",
@@ -95,7 +105,7 @@ fn days() -> Vec<Day> {
         replicas: [ms(5), ms(15)],
         similar: ms(12),
         prices: ms(65),
-        fails: 0,
+        fails: &[],
     };
     let late = Day {
         name: "1 page, nothing but its items is ever answered",
@@ -105,24 +115,47 @@ fn days() -> Vec<Day> {
         replicas: [ms(20), ms(5_000)],
         similar: ms(5_000),
         prices: ms(5_000),
-        fails: 0,
+        fails: &[],
     };
-    vec![three, quiet, busy, late]
+    let broken = Day {
+        name: "3 pages, the faster replica, the similar items and the prices fail",
+        requests: vec![(ms(130), vec![102, 101]), (ms(240), vec![103]), (ms(250), vec![101, 103])],
+        idle: ms(60),
+        seed: 5,
+        replicas: [ms(25), ms(10)],
+        similar: ms(10),
+        prices: ms(15),
+        fails: &[REPLICAS[1], SIMILAR, PRICES],
+    };
+    let without = Day {
+        name: "no request at all",
+        requests: Vec::new(),
+        idle: ms(1_120),
+        fails: &[],
+        ..broken.clone()
+    };
+    vec![three, quiet, busy, late, broken, without]
 }
 
 impl Day {
     fn backend(&self, recorder: &Recorder) -> Backend {
-        let mut backend = Backend::new(recorder)
-            .on(ALIVE, ms(5), Outcome::Reply)
-            .on(REPLICAS[0], self.replicas[0], Outcome::Reply)
-            .on(REPLICAS[1], self.replicas[1], Outcome::Reply)
-            .on(SIMILAR, self.similar, Outcome::Reply)
-            .on(PRICES, self.prices, Outcome::Reply);
-        for (id, latency) in self.items() {
-            let outcome = if id == self.fails { Outcome::Fail } else { Outcome::Reply };
+        let others = [
+            (ALIVE, TAKES),
+            (REPLICAS[0], self.replicas[0]),
+            (REPLICAS[1], self.replicas[1]),
+            (SIMILAR, self.similar),
+            (PRICES, self.prices),
+        ];
+        let mut backend = Backend::new(recorder);
+        for (id, latency) in self.items().into_iter().chain(others) {
+            let outcome = if self.fails(id) { Outcome::Fail } else { Outcome::Reply };
             backend = backend.on(id, latency, outcome);
         }
         backend
+    }
+
+    fn fails(&self, id: u32) -> bool {
+        self.fails.contains(&id)
     }
 
     /// Every item with its latency.
@@ -147,12 +180,15 @@ impl Day {
     /// The lines of a page, but for the prices.
     fn page(&self, ids: &[u32]) -> Vec<String> {
         let item = |id| {
-            if id == self.fails { format!("item {id} is unavailable") } else { format!("item {id}") }
+            if self.fails(id) { format!("item {id} is unavailable") } else { format!("item {id}") }
         };
         let replica = REPLICAS[usize::from(self.replicas[1] < self.replicas[0])];
-        let similar = if self.similar < PATIENCE { format!("item {SIMILAR}") } else { String::from("none") };
+        // The first answer counts, and an error is one.
+        let stock = if self.fails(replica) { String::from("unknown") } else { format!("item {replica}") };
+        let in_time = self.similar < PATIENCE && !self.fails(SIMILAR);
+        let similar = if in_time { format!("item {SIMILAR}") } else { String::from("none") };
         let mut page: Vec<String> = ids.iter().map(|id| item(*id)).collect();
-        page.extend([format!("stock: item {replica}"), format!("similar: {similar}")]);
+        page.extend([format!("stock: {stock}"), format!("similar: {similar}")]);
         page
     }
 }
@@ -226,6 +262,9 @@ fn serves(answer: Answer<'_>, day: &Day) -> Checked {
             format!("page {} was sent at {}, and still running: {}", page + 1, time(*at), named(running));
         return Err(broken(run, "page-over", PAGE_OVER, told));
     }
+    // What keeps it going when all is done is no page.
+    let done = seen.pages.len() == day.requests.len();
+    let run = if done { run.map_err(breaks(Kind::Hang, "shutdown", RETURNS)) } else { run };
     let case = ended_clean(run, &seen, "shutdown", SHUTDOWN)?;
     pages_are_right(&case, day, &seen)?;
     heart_beats(&case, &seen)?;
@@ -242,8 +281,10 @@ fn pages_are_right(case: &Case<()>, day: &Day, seen: &Seen) -> Checked {
     )?;
     for ((_, ids), page) in day.requests.iter().zip(&seen.pages) {
         let mut wanted = day.page(ids);
-        let known = page.lines.last().filter(|line| line.starts_with("prices: ")).cloned();
-        wanted.push(known.unwrap_or_else(|| String::from("prices: ...")));
+        // Which of the two is told by `refresh`.
+        let (none, some) = (String::from("prices: none"), format!("prices: item {PRICES}"));
+        let known = page.lines.last() == Some(&some) && !day.fails(PRICES);
+        wanted.push(if known { some } else { none });
         case.rule("pages", page.lines == wanted, wanted.join(", "), page.lines.join(", "))?;
     }
     Ok(())
@@ -290,7 +331,8 @@ fn refreshes(case: &Case<()>, day: &Day, seen: &Seen) -> Checked {
             format!("the refresh of {} was dropped at {}", time(began), time(at)),
         );
     }
-    let known = calls.iter().filter_map(|call| call.ended).map(|(at, _)| at).min();
+    let ends = calls.iter().filter_map(|call| call.ended).filter(|_| !day.fails(PRICES));
+    let known = ends.map(|(at, _)| at).min();
     let mut begin = Duration::ZERO;
     for (n, ((at, _), page)) in day.requests.iter().zip(&seen.pages).enumerate() {
         begin = begin.max(*at);
@@ -313,11 +355,18 @@ fn refreshes(case: &Case<()>, day: &Day, seen: &Seen) -> Checked {
 fn heart_beats(case: &Case<()>, seen: &Seen) -> Checked {
     let beats: Vec<Duration> =
         seen.calls.iter().filter(|call| call.id == ALIVE).map(|call| call.started).collect();
+    case.rule(
+        "alive",
+        beats.first().is_some_and(|first| *first <= GRAIN),
+        "the first heartbeat at the start of `serve`",
+        beats.first().map_or_else(|| String::from("none at all"), |at| format!("the first at {}", time(*at))),
+    )?;
     let mut before = Duration::ZERO;
     for beat in beats.iter().copied().chain([seen.returned]) {
         case.rule(
             "alive",
-            beat.saturating_sub(before) <= HEARTBEAT + ms(8),
+            // 50 ms between the end of a call and the next one are near enough.
+            beat.saturating_sub(before) <= HEARTBEAT + TAKES + GRAIN,
             format!("a heartbeat every {}", time(HEARTBEAT)),
             format!("none from {} to {}", time(before), time(beat)),
         )?;
@@ -329,7 +378,50 @@ fn heart_beats(case: &Case<()>, seen: &Seen) -> Checked {
         beats.len() as u128 <= most,
         format!("{most} heartbeats in {}", time(seen.returned)),
         format!("{} heartbeats", beats.len()),
+    )?;
+    let cut = seen.calls.iter().filter(|call| call.id == ALIVE).find_map(|call| match call.ended {
+        Some((at, CallEnd::Dropped)) if at + GRAIN < seen.returned => Some(at),
+        _ => None,
+    });
+    case.rule(
+        "alive",
+        cut.is_none(),
+        "a heartbeat's call goes on until it is answered, or `serve` ends",
+        format!("it was dropped at {}", time(cut.unwrap_or_default())),
     )
+}
+
+/// Pages that wait for their reader: the channel holds one.
+fn waits_for_the_reader(answer: Answer<'_>) -> Checked {
+    let shared = Arc::new(Mutex::new(Seen::default()));
+    let seen = shared.clone();
+    let day = &Day { fails: &[], ..days().swap_remove(2) };
+    let run = Case::run("7 pages, and who reads them takes 120 ms for each", async |recorder: Recorder| {
+        let backend = day.backend(&recorder);
+        let (request, requests) = mpsc::channel(16);
+        let (page, mut pages) = mpsc::channel(1);
+        for (_, ids) in &day.requests {
+            request.send(ids.clone()).await.ok();
+        }
+        drop(request);
+        let read = async {
+            loop {
+                sleep(ms(120)).await;
+                let Some(lines) = pages.recv().await else { break };
+                lock(&seen).pages.push(Page { at: recorder.now(), lines, running: Vec::new() });
+            }
+        };
+        let serve = async {
+            answer(backend.clone(), requests, page).await;
+            lock(&seen).returned = recorder.now();
+        };
+        tokio::join!(serve, read);
+        note_what_is_left(&backend, &seen).await;
+    });
+    let seen = lock(&shared).clone();
+    let case = ended_clean(run, &seen, "shutdown", SHUTDOWN)?;
+    pages_are_right(&case, day, &seen)?;
+    heart_beats(&case, &seen)
 }
 
 fn nobody_wants_the_pages(answer: Answer<'_>) -> Checked {
@@ -344,7 +436,8 @@ fn nobody_wants_the_pages(answer: Answer<'_>) -> Checked {
         for (_, ids) in &day.requests {
             request.send(ids.clone()).await.ok();
         }
-        answer(backend.clone(), requests, page).await;
+        // One that goes on would do so for ever: the requests do not end.
+        timeout(ms(1_000), answer(backend.clone(), requests, page)).await.ok();
         lock(&seen).returned = recorder.now();
         note_what_is_left(&backend, &seen).await;
         drop(request);
@@ -356,7 +449,11 @@ fn nobody_wants_the_pages(answer: Answer<'_>) -> Checked {
         "shutdown",
         seen.returned <= due + GRAIN,
         format!("an end at {}, when the first page could not be sent", time(due)),
-        format!("an end at {}", time(seen.returned)),
+        if seen.returned < ms(1_000) {
+            format!("an end at {}", time(seen.returned))
+        } else {
+            String::from("it goes on with the other requests, and waits for more")
+        },
     )
 }
 
@@ -474,15 +571,17 @@ fn broken(run: Checked<Case<()>>, rule: &str, expected: &str, seen: String) -> B
     verdict
 }
 
-/// "2 tasks are still alive: `fetch 12` (a replica), and one between two calls".
+/// "2 tasks are still alive: `fetch 12` (a replica), and one that is in no call".
 fn alive(tasks: usize, running: &[u32]) -> String {
     let tasks = tasks.max(running.len());
     let mut told: Vec<String> = Vec::new();
     if !running.is_empty() {
         told.push(named(running));
     }
-    if tasks > running.len() {
-        told.push(String::from("one that is in no call now (the heartbeat waits between two)"));
+    match tasks - running.len() {
+        0 => {}
+        1 => told.push(String::from("one that is in no call at this moment")),
+        idle => told.push(format!("{idle} that are in no call at this moment")),
     }
     let count = if tasks == 1 { String::from("1 task is") } else { format!("{tasks} tasks are") };
     format!("{count} still alive: {}", told.join(", and "))
