@@ -43,9 +43,17 @@ impl Poller {
     }
 }
 
-/// 5. What the cache has for an id, or else the body of the backend's reply; nothing if neither has it.
-pub async fn lookup(backend: Backend, cache: HashMap<u32, String>, id: u32) -> Option<String> {
-    todo!("lookup: look for {id} in {cache:?}, then ask {backend:?}")
+/// 5. Where items are looked for. Its method is yours: of a kind that allows for a `dyn Source`.
+pub trait Source: Send + Sync {}
+
+impl Source for HashMap<u32, String> {}
+
+/// What it has is the body of the backend's reply, and nothing if the call fails.
+impl Source for Backend {}
+
+/// Asks one source after the other, until one has the item.
+pub async fn lookup(sources: Vec<Box<dyn Source>>, id: u32) -> Option<String> {
+    todo!("lookup: ask {} sources for {id}, one after the other", sources.len())
 }
 
 /// 6. How many items there are in the tree below `id`: the children of 3 are 6 and 7; there is none above `last`, and none

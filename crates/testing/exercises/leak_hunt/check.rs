@@ -366,7 +366,7 @@ fn heart_beats(case: &Case<()>, seen: &Seen) -> Checked {
         case.rule(
             "alive",
             // 50 ms between the end of a call and the next one are near enough.
-            beat.saturating_sub(before) <= HEARTBEAT + TAKES + GRAIN,
+            beat.saturating_sub(before) <= HEARTBEAT + TAKES + ms(1),
             format!("a heartbeat every {}", time(HEARTBEAT)),
             format!("none from {} to {}", time(before), time(beat)),
         )?;

@@ -17,8 +17,7 @@ impl Source for Backend {
     }
 }
 
-async fn lookup(backend: Backend, cache: HashMap<u32, String>, id: u32) -> Option<String> {
-    let sources: [Box<dyn Source>; 2] = [Box::new(cache), Box::new(backend)];
+async fn lookup(sources: Vec<Box<dyn Source>>, id: u32) -> Option<String> {
     for source in &sources {
         if let Some(found) = source.get(id).await {
             return Some(found);

@@ -77,7 +77,7 @@ impl Poller {
 }
 
 /// What an `async fn` in a trait would return has no name, and another size in each implementation; this has one.
-trait Source: Send + Sync {
+pub trait Source: Send + Sync {
     fn get(&self, id: u32) -> BoxFuture<'_, Option<String>>;
 }
 
@@ -93,8 +93,7 @@ impl Source for Backend {
     }
 }
 
-pub async fn lookup(backend: Backend, cache: HashMap<u32, String>, id: u32) -> Option<String> {
-    let sources: [Box<dyn Source>; 2] = [Box::new(cache), Box::new(backend)];
+pub async fn lookup(sources: Vec<Box<dyn Source>>, id: u32) -> Option<String> {
     for source in &sources {
         if let Some(found) = source.get(id).await {
             return Some(found);
