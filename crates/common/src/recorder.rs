@@ -104,7 +104,7 @@ impl Recorder {
         let lane = trace.lanes.len() - 1;
         Recorded {
             future: Some(future),
-            track: Track { recorder: self.clone(), lane, waker: None, over: false },
+            track: Track { recorder: self.clone(), lane, waker: None, rung: Arc::default(), over: false },
             failure,
         }
     }
@@ -246,6 +246,9 @@ struct Track {
     lane: usize,
     /// The task's waker, and ours around it; kept until the task's changes.
     waker: Option<(Waker, Arc<Bell>)>,
+    /// Only the first ring before a poll tells something; after the end, none does. All bells share it: an old one may
+    /// still hang somewhere when the task has come with another waker.
+    rung: Arc<Mutex<bool>>,
     over: bool,
 }
 
@@ -258,13 +261,13 @@ impl Track {
                     task: task.clone(),
                     recorder: self.recorder.clone(),
                     lane: self.lane,
-                    rung: Mutex::new(false),
+                    rung: self.rung.clone(),
                 });
                 self.waker = Some((task.clone(), bell.clone()));
                 bell
             }
         };
-        *bell.rung.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.rings(true);
         bell.into()
     }
 
@@ -288,10 +291,13 @@ impl Track {
             let now = self.recorder.now();
             ENDED.set(Some((self.recorder.clone(), self.lane, now)));
             self.recorder.push(self.lane, now, what);
-            if let Some((_, bell)) = &self.waker {
-                *bell.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            }
+            self.rings(false);
         }
+    }
+
+    /// Whether the next ring is worth recording.
+    fn rings(&self, next: bool) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = !next;
     }
 }
 
@@ -316,8 +322,7 @@ struct Bell {
     task: Waker,
     recorder: Recorder,
     lane: usize,
-    /// Only the first ring before a poll tells something; after the end, none does.
-    rung: Mutex<bool>,
+    rung: Arc<Mutex<bool>>,
 }
 
 impl Wake for Bell {

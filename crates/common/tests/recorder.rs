@@ -6,7 +6,11 @@ use common::{
     recorder::{current_lane, note, waits_for},
     trace::{By, Ending, Trace, What},
 };
-use std::{future::pending, time::Duration};
+use std::{
+    future::{pending, poll_fn},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 use tokio::{
     sync::{Mutex, mpsc},
     task::yield_now,
@@ -106,6 +110,27 @@ fn a_lane_that_only_yields_is_woken_by_no_other_lane() {
         let trace = recorder.trace();
         assert_eq!(woken(&trace, 0), [(ms(0), By::Other)]);
         assert_eq!(trace.lanes[0].polls().count(), 2);
+    });
+}
+
+#[test]
+fn a_waker_of_an_earlier_poll_wakes_nobody_who_has_ended() {
+    paused(async {
+        let recorder = Recorder::new("");
+        let kept = std::cell::RefCell::new(Vec::new());
+        let waits = poll_fn(|cx| {
+            kept.borrow_mut().push(cx.waker().clone());
+            Poll::<()>::Pending
+        });
+        let mut lane = Box::pin(recorder.lane("dropped", waits));
+        // Two tasks, one after the other: each comes with a waker of its own.
+        assert!(timeout(ms(1), &mut lane).await.is_err());
+        assert!(lane.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(lane);
+        for waker in kept.take() {
+            waker.wake();
+        }
+        assert_eq!(woken(&recorder.trace(), 0), []);
     });
 }
 

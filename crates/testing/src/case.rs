@@ -4,7 +4,7 @@ mod schedules;
 
 use crate::{
     panics::Panic,
-    simulation::{End, HORIZON, Run, Waits, simulate},
+    simulation::{self, End, HORIZON, Run, Setting, Waits, simulate},
 };
 use common::{
     Recorder, Trace, Verdict, draw,
@@ -57,10 +57,21 @@ impl<T> Case<T> {
     pub fn run(name: impl Into<String>, body: impl AsyncFnOnce(Recorder) -> T) -> Checked<Self> {
         let name = name.into();
         let run = simulate(&name, body);
-        Self::judged(name, run)
+        Self::judged(name, run, HORIZON, u64::MAX)
     }
 
-    fn judged(name: String, run: Run<T>) -> Checked<Self> {
+    /// Like [`run`](Self::run), with another horizon. It is given up, too, when the clock has moved so many times.
+    pub(crate) fn run_within(
+        name: &str,
+        horizon: Duration,
+        moves: u64,
+        body: impl AsyncFnOnce(Recorder) -> T,
+    ) -> Checked<Self> {
+        let run = simulation::run(name, Setting { horizon, moves, ..Setting::default() }, body);
+        Self::judged(name.to_owned(), run, horizon, moves)
+    }
+
+    fn judged(name: String, run: Run<T>, horizon: Duration, moves: u64) -> Checked<Self> {
         let Run { end, elapsed, leaked, trace, panics, waits } = run;
         let verdict = |kind, rule: Option<&str>, expected: &str, seen: String| {
             let finding = Finding {
@@ -131,10 +142,17 @@ impl<T> Case<T> {
                 Kind::Hang,
                 Some("ends"),
                 "the answer ends",
-                format!(
-                    "timers keep firing, or one is far away: it had not ended after {} of virtual time",
-                    draw::time(HORIZON)
-                ),
+                if elapsed < horizon {
+                    format!(
+                        "timers kept firing, {moves} times in {} of virtual time, but it had not ended",
+                        draw::time(elapsed)
+                    )
+                } else {
+                    format!(
+                        "timers keep firing, or one is far away: it had not ended after {} of virtual time",
+                        draw::time(horizon)
+                    )
+                },
             )),
         }
     }

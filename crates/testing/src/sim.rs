@@ -185,6 +185,7 @@ impl Simulation {
         let (idle, dead) = (shared.clone(), shared.clone());
         let setting = Setting {
             horizon: self.horizon,
+            moves: u64::MAX,
             grace: self.grace,
             io: true,
             on_idle: Box::new(move || {

@@ -24,6 +24,7 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
+    sync::Notify,
     task::yield_now,
     time::{Instant, sleep},
 };
@@ -97,6 +98,8 @@ pub fn simulate<T>(title: &str, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T>
 pub(crate) struct Setting {
     /// Virtual time after which a run is given up.
     pub(crate) horizon: Duration,
+    /// So many times may the clock move. A loop around a short sleep takes long to get to the horizon.
+    pub(crate) moves: u64,
     /// Virtual time that tasks get to end, once the body has.
     pub(crate) grace: Duration,
     /// Whether sockets work.
@@ -111,6 +114,7 @@ impl Default for Setting {
     fn default() -> Self {
         Self {
             horizon: HORIZON,
+            moves: u64::MAX,
             grace: Duration::ZERO,
             io: false,
             on_idle: Box::new(|| ()),
@@ -126,7 +130,7 @@ impl fmt::Debug for Setting {
 }
 
 pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T> {
-    let Setting { horizon, grace, io, on_idle, autopsy } = setting;
+    let Setting { horizon, moves, grace, io, on_idle, autopsy } = setting;
     let progress = Progress::here();
     let parks = Arc::new(AtomicU64::new(0));
     let mut builder = paused_builder();
@@ -136,6 +140,8 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
     let (count, parking, unparking, starting) =
         (parks.clone(), progress.clone(), progress.clone(), progress.clone());
     let last = Mutex::new(None);
+    let (moved, too_often) = (AtomicU64::new(0), Arc::new(Notify::new()));
+    let give_up = too_often.clone();
     let runtime = builder
         // The thread of the runtime itself is not started by it: these are those of `spawn_blocking`.
         .on_thread_start(move || starting.blocks())
@@ -144,6 +150,9 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
             let now = Some(Instant::now());
             if last.lock().is_ok_and(|mut last| std::mem::replace(&mut *last, now) != now) {
                 parking.clock_moved();
+                if moved.fetch_add(1, Relaxed) == moves {
+                    too_often.notify_one();
+                }
             }
             on_idle();
             parking.parked(true);
@@ -168,6 +177,7 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
                     Ok(value) => End::Returned(value),
                     Err(payload) => End::Panicked(panic_message(&*payload).to_owned()),
                 },
+                () = give_up.notified() => End::Endless,
                 () = sleep(horizon) => {
                     // Is anybody still busy? If anything but this sleep has the runtime wake up, yes; if not, nobody
                     // ever will be again. A sleep costs a wake-up for each level of tokio's timer wheel that it
@@ -187,6 +197,7 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
                     tokio::select! {
                         biased;
                         _ = &mut body => End::Endless,
+                        () = give_up.notified() => End::Endless,
                         busy = busy => if busy { End::Endless } else { End::Deadlock },
                     }
                 }
