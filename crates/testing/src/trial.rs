@@ -77,8 +77,10 @@ fn endless(mut verdict: Box<Verdict>) -> Box<Verdict> {
     if verdict.kind == Kind::Hang
         && let Some(finding) = &mut verdict.finding
     {
-        finding.expected =
-            format!("the test ends: it has {} h of virtual time, and {MOVES} timers", HORIZON.as_secs() / 3600);
+        finding.expected = format!(
+            "the test ends: it has {} h of virtual time, and {MOVES} timers",
+            HORIZON.as_secs() / 3600
+        );
     }
     verdict
 }
