@@ -50,6 +50,7 @@ struct State {
     payments: u32,
     declined: Vec<u32>,
     unwritten: Vec<u32>,
+    somebody_writes_for: Duration,
 }
 
 /// What a customer wants.
@@ -150,6 +151,13 @@ impl Shop {
         self
     }
 
+    /// From now on, whoever wants to write finds somebody else at it, and waits for so long.
+    #[must_use = "it is set in place; bind or chain what is returned"]
+    pub fn busy_book(self, wait: Duration) -> Self {
+        self.lock().somebody_writes_for = wait;
+        self
+    }
+
     /// Takes pieces from the shelf: 5 ms.
     ///
     /// # Errors
@@ -214,6 +222,10 @@ impl Shop {
     pub async fn write(&self, order: &Order, payment: Payment) -> Result<(), Refused> {
         let call = async {
             let mut book = self.shared.book.lock().await;
+            let wait = self.lock().somebody_writes_for;
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
             if self.lock().unwritten.contains(&order.id) {
                 return Err(Refused::Unwritten { order: order.id });
             }

@@ -2,7 +2,7 @@
 
 use common::{
     Recorder, Verdict,
-    clock::{paused, paused_runtime},
+    clock::{paused, paused_builder},
     draw::time,
     recorder::panic_message,
     shop::{Line, Order, Receipt, Refused, Shop},
@@ -11,7 +11,10 @@ use common::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc,
+    task::{Context, Poll},
     time::Duration,
 };
 use testing::{
@@ -20,7 +23,11 @@ use testing::{
     every_await,
     simulation::tasks_left,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::oneshot,
+    task::coop,
+    time::{sleep, timeout},
+};
 
 type Answered = Result<Receipt, Refused>;
 type Answer<'a> = &'a dyn Fn(Shop, Order) -> BoxFuture<'static, Answered>;
@@ -50,6 +57,8 @@ struct Scene {
     /// Item and pieces.
     lines: Vec<(u32, i64)>,
     ends: Ends,
+    /// For how many milliseconds the book is in other hands when it is to be written.
+    busy: u64,
 }
 
 /// How a checkout ends.
@@ -67,8 +76,13 @@ const STOCK: i64 = 10;
 const ORDER: u32 = 41;
 
 fn scenes() -> Vec<Scene> {
-    let scene =
-        |name: &str, lines: &[(u32, i64)], ends| Scene { name: name.to_owned(), lines: lines.to_vec(), ends };
+    let scene = |name: &str, lines: &[(u32, i64)], ends| Scene {
+        name: name.to_owned(),
+        lines: lines.to_vec(),
+        ends,
+        busy: 0,
+    };
+    let busy = |name: &str, lines: &[(u32, i64)], ends| Scene { busy: 10, ..scene(name, lines, ends) };
     vec![
         scene("an order with 2 lines", &[(7, 2), (3, 1)], Ends::Well),
         scene("an order with 1 line", &[(5, 10)], Ends::Well),
@@ -77,6 +91,8 @@ fn scenes() -> Vec<Scene> {
         scene("an order whose third line is sold out", &[(1, 2), (5, 1), (6, 11)], Ends::SoldOut(2)),
         scene("an order whose first line is sold out", &[(1, 12), (5, 1)], Ends::SoldOut(0)),
         scene("an order that cannot be written", &[(3, 3), (2, 2)], Ends::Unwritten),
+        busy("an order that waits for the book", &[(8, 2)], Ends::Well),
+        busy("an order that waits for the book and cannot be written", &[(2, 1)], Ends::Unwritten),
     ]
 }
 
@@ -87,7 +103,10 @@ impl Scene {
     }
 
     fn shop(&self, recorder: &Recorder) -> Shop {
-        let shop = (1..=9).fold(Shop::new(recorder), |shop, item| shop.stocked(item, STOCK));
+        let shop = (1..=9)
+            .fold(Shop::new(recorder).busy_book(Duration::from_millis(self.busy)), |shop, item| {
+                shop.stocked(item, STOCK)
+            });
         match self.ends {
             Ends::Declined => shop.declining(ORDER),
             Ends::Unwritten => shop.unable_to_write(ORDER),
@@ -113,6 +132,7 @@ impl Scene {
             now += 20;
             if self.ends != Ends::Declined {
                 calls.push((now, format!("write order {ORDER}")));
+                now += self.busy;
             }
             match self.ends {
                 Ends::Well => calls.push((now, format!("mail about order {ORDER}"))),
@@ -130,15 +150,22 @@ impl Scene {
 
 fn unchanged(answer: Answer<'_>, scene: &Scene) -> Checked {
     let case = Case::run(format!("{}, dropped nowhere", scene.name), async |recorder| {
-        let answered = answer(scene.shop(&recorder), scene.order()).await;
+        let shop = scene.shop(&recorder);
+        let answered = answer(shop.clone(), scene.order()).await;
         let lanes = recorder.trace().lanes;
         let calls: Vec<(u64, String)> = lanes
             .into_iter()
             .map(|lane| (u64::try_from(lane.born.as_millis()).unwrap_or(u64::MAX), lane.name))
             .collect();
-        (answered, calls)
+        tasks_left().await;
+        let books = balanced(&shop, &[scene.order()], &(1..=9).collect::<Vec<_>>()).await;
+        (answered, calls, books)
     })?;
-    let (answered, calls) = &case.value;
+    let (answered, calls, books) = &case.value;
+    // Pieces or money that are wrong tell more than the call that is one too many.
+    if let Err((rule, seen)) = books {
+        case.rule(rule, false, "the shelf, the bank and the book agree", seen)?;
+    }
     let told = match answered {
         Ok(receipt) => format!("a receipt for order {}, payment {}", receipt.order, receipt.payment.id),
         Err(refused) => format!("a refusal: {refused}"),
@@ -151,13 +178,16 @@ fn unchanged(answer: Answer<'_>, scene: &Scene) -> Checked {
     };
     case.rule("unchanged", told == wanted, wanted, told)?;
     // In which order things are undone in one moment is nobody's concern.
-    let sorted = |calls: &[(u64, String)]| {
-        let mut calls = calls.to_vec();
-        calls.sort();
-        calls
-    };
-    let wanted = scene.calls();
-    case.rule("unchanged", sorted(calls) == sorted(&wanted), listed(&wanted), listed(calls))
+    let (mut missing, mut more) = (scene.calls(), Vec::new());
+    for call in calls {
+        match missing.iter().position(|wanted| wanted == call) {
+            Some(place) => drop(missing.swap_remove(place)),
+            None => more.push(call.clone()),
+        }
+    }
+    missing.sort();
+    let kept = missing.is_empty() && more.is_empty();
+    case.rule("unchanged", kept, listed(&missing), listed(&more))
 }
 
 /// Two orders that have nothing in common take as long as one.
@@ -210,6 +240,7 @@ fn dropped_at_every_await(answer: Answer<'_>, scene: &Scene) -> Checked {
         Ok(Ok(_)) => return Ok(()),
         Ok(Err(seen)) => match broken.get() {
             Some(rule) => (Kind::RuleBroken, rule, seen),
+            None if seen.contains(": a destructor panicked") => (Kind::Panic, "no-panic", seen),
             None => (Kind::Leak, "no-leak", seen),
         },
         Err(payload) => (Kind::Panic, "no-panic", panic_message(&*payload).to_owned()),
@@ -244,34 +275,80 @@ fn dropped_beside_another(answer: Answer<'_>) -> Checked {
     Ok(())
 }
 
-/// A server that shuts down drops its tasks, and from then on runs none.
+/// A server that shuts down drops its tasks, and from then on runs none: at each await, and what a destructor leaves to a
+/// task or a thread is left undone.
 fn dropped_with_the_runtime(answer: Answer<'_>) -> Checked {
-    for after in [2, 7, 12] {
-        let after = Duration::from_millis(after);
-        let name = format!("2 lines, the server shuts down after {}", time(after));
-        let scene = Scene { name, lines: vec![(1, 2), (2, 3)], ends: Ends::Well };
-        let recorder = RefCell::new(None);
-        let ended = catch_unwind(AssertUnwindSafe(|| {
-            let runtime = paused_runtime();
-            let shop = runtime.block_on(async {
-                let recorder = recorder.borrow_mut().insert(Recorder::new(&scene.name)).clone();
-                let shop = scene.shop(&recorder);
-                let task = tokio::spawn(answer(shop.clone(), scene.order()));
-                sleep(after).await;
-                drop(task);
-                shop
-            });
-            drop(runtime);
-            paused(balanced(&shop, &[scene.order()], &[1, 2]))
-        }));
-        let (kind, rule, seen) = match ended {
-            Ok(Ok(())) => continue,
-            Ok(Err((rule, seen))) => (Kind::RuleBroken, rule, seen),
-            Err(payload) => (Kind::Panic, "no-panic", panic_message(&*payload).to_owned()),
-        };
-        return Err(found(kind, rule, &seen, &scene.name, recorder.into_inner().as_ref()));
+    for mut scene in [Ends::Well, Ends::Unwritten].map(|ends| Scene {
+        name: String::new(),
+        lines: vec![(1, 2), (2, 3)],
+        ends,
+        busy: 0,
+    }) {
+        for at in 1..=50 {
+            scene.name = format!("2 lines, the server shuts down at await {at}");
+            if shut_down(answer, &scene, at)? {
+                break;
+            }
+        }
     }
     Ok(())
+}
+
+/// Gives whether it came to its end before that.
+fn shut_down(answer: Answer<'_>, scene: &Scene, at: usize) -> Checked<bool> {
+    let recorder = RefCell::new(None);
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        // The shutdown comes before anything else runs, also a task that was spawned by the poll before.
+        let runtime = paused_builder().event_interval(1).max_blocking_threads(1).build();
+        let runtime = runtime.expect("no runtime: the process is out of file descriptors or memory");
+        let (release, held) = mpsc::channel::<()>();
+        let (shop, ended) = runtime.block_on(async {
+            let recorder = recorder.borrow_mut().insert(Recorder::new(&scene.name)).clone();
+            let shop = scene.shop(&recorder);
+            let (tell, told) = oneshot::channel();
+            let (mut tell, mut polls, mut call) = (Some(tell), 0, answer(shop.clone(), scene.order()));
+            let task = tokio::spawn(poll_fn(move |cx| {
+                use_up_the_budget(cx, polls > 0);
+                polls += 1;
+                let ended = call.poll_unpin(cx).is_ready();
+                if (ended || polls == at)
+                    && let Some(tell) = tell.take()
+                {
+                    // Nobody listens any more? Then it has shut down already.
+                    let _ = tell.send(ended);
+                }
+                if ended { Poll::Ready(()) } else { Poll::Pending }
+            }));
+            let ended = told.await.unwrap_or_else(|_| panic!("the answer panicked"));
+            drop(task);
+            // The only thread for what blocks: a clock does not move while it is busy, so not before.
+            drop(tokio::task::spawn_blocking(move || held.recv()));
+            (shop, ended)
+        });
+        runtime.shutdown_background();
+        let balanced = paused(balanced(&shop, &[scene.order()], &[1, 2]));
+        drop(release);
+        balanced.map(|()| ended)
+    }));
+    let (kind, rule, seen) = match ended {
+        Ok(Ok(ended)) => return Ok(ended),
+        Ok(Err((rule, seen))) => (Kind::RuleBroken, rule, seen),
+        Err(payload) => (Kind::Panic, "no-panic", panic_message(&*payload).to_owned()),
+    };
+    Err(found(kind, rule, &seen, &scene.name, recorder.into_inner().as_ref()))
+}
+
+/// So that an await that would be ready gives way once, but for the one that did before.
+fn use_up_the_budget(cx: &mut Context<'_>, but_one: bool) {
+    while let Poll::Ready(unit) = coop::poll_proceed(cx) {
+        if !coop::has_budget_remaining() {
+            if !but_one {
+                unit.made_progress();
+            }
+            break;
+        }
+        unit.made_progress();
+    }
 }
 
 /// The verdict on a checkout that was dropped.
@@ -339,6 +416,11 @@ fn ids(orders: &[Order]) -> String {
     }
 }
 
+/// Calls on which it and the program that was shipped do not agree.
 fn listed(calls: &[(u64, String)]) -> String {
-    calls.iter().map(|(at, call)| format!("{call} at {at} ms")).collect::<Vec<_>>().join(", ")
+    if calls.is_empty() {
+        return String::from("beside the calls that agree, none");
+    }
+    let calls: Vec<String> = calls.iter().map(|(at, call)| format!("{call} at {at} ms")).collect();
+    format!("beside the calls that agree, {}", calls.join(", "))
 }

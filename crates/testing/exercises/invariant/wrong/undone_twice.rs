@@ -1,4 +1,4 @@
-//! Breaks `unchanged`: the refusals still undo by hand what the guard undoes too.
+//! Breaks `nothing-made-up`: the refusals still undo by hand what the guard undoes too.
 
 use common::shop::{Line, Order, Payment, Receipt, Refused, Shop};
 
