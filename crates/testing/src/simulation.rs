@@ -181,9 +181,9 @@ pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recor
                 () = sleep(horizon) => {
                     // Is anybody still busy? If anything but this sleep has the runtime wake up, yes; if not, nobody
                     // ever will be again. A sleep costs a wake-up for each level of tokio's timer wheel that it
-                    // descends, of which there are seven, and so does a timer that is far away. Each stretch is ten times as long as the one before, up to
-                    // four months: a timer that fires often is found in a short one, and one that is far away in a
-                    // long one.
+                    // descends, of which there are seven, and so does a timer that is far away. Each stretch is ten
+                    // times as long as the one before, up to four months: a timer that fires often is found in a
+                    // short one, and one that is far away in a long one.
                     let busy = async {
                         for stretch in (0..8).map(|n| Duration::from_secs(10_u64.pow(n))) {
                             let before = parks.load(Relaxed);

@@ -186,7 +186,10 @@ mod tests {
         assert!(accepts("a nap", async |_| sleep(5000 * SECOND).await).is_ok());
         let (rule, seen) = told(accepts("a nap", async |_| sleep(2 * HORIZON).await));
         assert_eq!(rule, "ends");
-        assert_eq!(seen, "timers kept firing, but it had not ended after 86400 s of virtual time");
+        assert_eq!(
+            seen,
+            "timers keep firing, or one is far away: it had not ended after 86400 s of virtual time"
+        );
     }
 
     #[test]

@@ -148,6 +148,7 @@ impl<W: Send + Sync + 'static> Subject<W> {
         });
         match ran {
             Some(Err(broken)) if broken.starts_with("not dropped at all") => Cell::Quiet,
+            Some(Err(broken)) if broken.starts_with("a deadlock") => Cell::Found(String::from("deadlock")),
             Some(Err(_)) => Cell::Found(String::from("breaks")),
             Some(Ok(_)) => Cell::Quiet,
             // It does not end even when nobody drops it.
