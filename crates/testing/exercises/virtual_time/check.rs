@@ -86,6 +86,37 @@ const WRONG: &[(&str, &str, Policy)] = &[
         "a retry that waits 1 ms less than three quarters",
         Policy { jitter: |_, pause| shortest(pause) - 1, ..RIGHT },
     ),
+    // Right but for one pause: what is asked of the others, or of their sum, does not tell.
+    (
+        "jitter",
+        "a retry of which the first pause is 2 ms too long",
+        Policy { jitter: |_, pause| if pause == 1000 { longest(pause) + 2 } else { pause }, ..RIGHT },
+    ),
+    (
+        "jitter",
+        "a retry of which the second pause is 2 ms too long",
+        Policy { jitter: |_, pause| if pause == 2000 { longest(pause) + 2 } else { pause }, ..RIGHT },
+    ),
+    (
+        "jitter",
+        "a retry of which the third pause is 2 ms too long",
+        Policy { jitter: |_, pause| if pause == 4000 { longest(pause) + 2 } else { pause }, ..RIGHT },
+    ),
+    (
+        "jitter",
+        "a retry of which the first pause is 2 ms too short",
+        Policy { jitter: |_, pause| if pause == 1000 { shortest(pause) - 2 } else { pause }, ..RIGHT },
+    ),
+    (
+        "jitter",
+        "a retry of which the second pause is 2 ms too short",
+        Policy { jitter: |_, pause| if pause == 2000 { shortest(pause) - 2 } else { pause }, ..RIGHT },
+    ),
+    (
+        "jitter",
+        "a retry of which the third pause is 2 ms too short",
+        Policy { jitter: |_, pause| if pause == 4000 { shortest(pause) - 2 } else { pause }, ..RIGHT },
+    ),
     ("last-pause", "a retry that waits after its last call", Policy { waits_after_the_last: true, ..RIGHT }),
     ("last-error", "a retry that gives the first error", Policy { gives_the_first_error: true, ..RIGHT }),
 ];
