@@ -28,6 +28,7 @@ pub(crate) fn command(krate: &str, name: &str) -> (OsString, Vec<OsString>) {
 
 /// `workshop run EXAMPLE`.
 pub(crate) fn run(repository: &Repository, name: &str) -> Result<bool, Stop> {
+    let name = &repository.on_page(name, &repository.across_crates("examples", "rs"));
     let krate = find(repository, name)?;
     let (cargo, args) = command(&krate, name);
     let mut command = Command::new(cargo);

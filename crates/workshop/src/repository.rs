@@ -155,3 +155,32 @@ pub(crate) fn unknown(what: &str, name: &str, names: impl Iterator<Item = String
         nearest = if nearest.is_empty() { String::from(".") } else { nearest }
     ))
 }
+
+impl Repository {
+    /// The name of the page that an exercise stands on: its own, or that of the page which includes it.
+    pub(crate) fn page(&self, exercise: Exercise) -> Option<String> {
+        let pages = self.root.join("docs/src").join(exercise.chapter);
+        let own = pages.join(exercise.name).with_extension("md");
+        if own.is_file() {
+            return Some(exercise.name.to_owned());
+        }
+        let directive = format!("{{{{#exercise {}/{}}}}}", exercise.chapter, exercise.name);
+        let mut names: Vec<String> = fs::read_dir(pages)
+            .ok()?
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let text = fs::read_to_string(&path).ok()?;
+                text.contains(&directive).then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
+            })
+            .collect();
+        names.sort();
+        names.into_iter().next()
+    }
+
+    /// What `name` stands for among `names`: itself, or, if it is that of an exercise, the name of its page.
+    pub(crate) fn on_page(&self, name: &str, names: &[(String, String, PathBuf)]) -> String {
+        let known = |name: &str| names.iter().any(|(_, its, _)| its == name);
+        let page = || self.page(self.exercise(name).ok()?).filter(|page| known(page));
+        if known(name) { name.to_owned() } else { page().unwrap_or_else(|| name.to_owned()) }
+    }
+}

@@ -13,6 +13,7 @@ use std::fs;
 /// `workshop timeline NAME`: the right way, then the wrong ones, on one scale.
 pub(crate) fn run(repository: &Repository, name: &str, ascii: bool) -> Result<bool, Stop> {
     let files = repository.across_crates("tests/timelines", "json");
+    let name = &repository.on_page(name, &files);
     let Some((_, _, path)) = files.iter().find(|(_, its, _)| its == name) else {
         return Err(unknown("timeline", name, files.into_iter().map(|(_, name, _)| name)));
     };

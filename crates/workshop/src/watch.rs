@@ -208,12 +208,18 @@ impl Watch {
             }
             Effect::Reset => self.reset(),
             Effect::OpenPage => self.state.notice = Some(open_page(&self.repository, self.state.exercise())),
-            Effect::RunExample => match example::find(&self.repository, self.state.exercise().name) {
+            Effect::RunExample => match example::find(&self.repository, &self.example()) {
                 Ok(krate) => self.run_example(&krate, window).map_err(Stop::cannot("use the terminal"))?,
-                Err(_) => self.state.notice = Some(String::from("this exercise has no example of its name")),
+                Err(_) => self.state.notice = Some(String::from("this exercise has no example")),
             },
         }
         Ok(false)
+    }
+
+    /// The example that goes with the exercise has the name of its page.
+    fn example(&self) -> String {
+        let exercise = self.state.exercise();
+        self.repository.page(exercise).unwrap_or_else(|| exercise.name.to_owned())
     }
 
     /// Goes to an exercise and checks it.
@@ -338,7 +344,7 @@ impl Watch {
     /// Runs the example on the plain terminal. Ctrl-C ends the example and not us: it is in a process group of its own.
     fn run_example(&mut self, krate: &str, window: &mut Window) -> io::Result<()> {
         window.leave()?;
-        let (path, args) = example::command(krate, self.state.exercise().name);
+        let (path, args) = example::command(krate, &self.example());
         // The terminal may have another size than at the start.
         let columns = OsString::from(Style::of_stdout().width.to_string());
         let env = vec![("COLUMNS", columns)];
@@ -517,17 +523,14 @@ fn key(event: &Event) -> Option<Key> {
 /// Opens the exercise's page, or says where it is.
 fn open_page(repository: &Repository, exercise: course::Exercise) -> String {
     let docs = repository.root.join("docs");
-    let built = docs.join("book").join(exercise.chapter).join(exercise.name).with_extension("html");
+    let Some(page) = repository.page(exercise) else { return String::from("this exercise has no page") };
+    let built = docs.join("book").join(exercise.chapter).join(&page).with_extension("html");
     if !built.is_file() {
-        let source = docs.join("src").join(exercise.chapter).join(exercise.name).with_extension("md");
-        return if source.is_file() {
-            format!(
-                "the page: {} (the book is not built yet: `cargo run -p workshop --features book -- book` builds it)",
-                repository.shown(&source).display()
-            )
-        } else {
-            String::from("this exercise has no page")
-        };
+        let source = docs.join("src").join(exercise.chapter).join(&page).with_extension("md");
+        return format!(
+            "the page: {} (the book is not built yet: `cargo run -p workshop --features book -- book` builds it)",
+            repository.shown(&source).display()
+        );
     }
     let shown = repository.shown(&built).display().to_string();
     match opener() {
