@@ -554,10 +554,7 @@ impl Shared {
             ),
             None => (
                 Kind::Deadlock,
-                String::from(
-                    "everything waits, and nothing is left that could wake anybody (a socket or a thread outside, \
-                     perhaps: `with_real_io` waits for those)",
-                ),
+                String::from("everything waits, and nothing is left that could wake anybody"),
             ),
         };
         let body = Found { who: String::from("the body"), waits: Waits::At(body.to_vec()) };
