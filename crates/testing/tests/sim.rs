@@ -522,7 +522,7 @@ async fn a_correct_program(sim: Sim) {
     }
     let ticker = sim.spawn("ticker", {
         let done = done.clone();
-        async move {
+        snooze::watch("ticker", async move {
             let mut ticks = interval(ms(3));
             loop {
                 tokio::select! {
@@ -531,12 +531,12 @@ async fn a_correct_program(sim: Sim) {
                     _ = ticks.tick() => {}
                 }
             }
-        }
+        })
     });
     let doomed = sim.spawn("doomed", pending::<()>());
     let mut sum = 0;
     while let Some(part) = tasks.join_next().await {
-        sum += part.unwrap();
+        sum += must_read(part).read().unwrap();
     }
     assert_eq!(sum, (0..30).sum::<u64>());
     drop(stop);
