@@ -39,6 +39,7 @@
 //! |---|---|
 //! | [`simulation`] | one run on the paused clock: how it ended, what it left behind, its timeline |
 //! | [`case`] | a run of an answer, held against the rules of its exercise |
+//! | [`calls`] | what many checks ask of the calls that an answer made |
 //! | [`trial`] | an answer that is a test itself, held against right and wrong programs |
 //! | [`mod@judge`] | the program that judges one answer, and never hangs |
 //! | [`answers`] | proves that a check accepts what is right and rejects what is wrong |
@@ -47,6 +48,7 @@
 mod activity;
 pub mod answers;
 mod bell;
+pub mod calls;
 pub mod case;
 mod complaints;
 #[cfg(feature = "database")]

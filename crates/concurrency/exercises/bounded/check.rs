@@ -2,7 +2,7 @@
 
 use common::{
     Backend, Recorder, Verdict,
-    backend::{Call, CallEnd, FetchError, Outcome, Reply},
+    backend::{Call, FetchError, Outcome, Reply},
     draw::time,
     verdict::Kind,
 };
@@ -17,6 +17,7 @@ use std::{
 };
 use testing::{
     Case, Checked,
+    calls::{asked_for_each, limit_of, nothing_runs_on, seen_to_their_end},
     case::{breaks, verdict},
     latencies,
     latencies::shuffled,
@@ -350,12 +351,7 @@ fn stops(answer: Answer<'_>, reads: usize) -> Checked {
     })?;
     let (read, running, more) = case.value;
     case.rule("every-id", read == reads, format!("{reads} items"), format!("{read} items"))?;
-    case.rule(
-        "stops",
-        running == 0 && more == 0,
-        "no call runs on, none is made any more",
-        format!("{running} calls ran on after the drop, {more} more were made"),
-    )
+    nothing_runs_on(&case, "stops", running, more)
 }
 
 /// Whether each call ended when the backend had its answer ready, and not when somebody came to look.
@@ -378,26 +374,14 @@ fn at_the_backends_pace<T>(case: &Case<T>, ids: &[u32], latencies: &[Duration], 
 }
 
 fn every_id<T>(case: &Case<T>, ids: &[u32], items: &[Item], calls: &[Call]) -> Checked {
-    let mut asked: Vec<u32> = calls.iter().map(|call| call.id).collect();
-    let mut wanted = ids.to_vec();
-    asked.sort_unstable();
-    wanted.sort_unstable();
-    case.rule("every-id", asked == wanted, format!("calls for {wanted:?}"), format!("calls for {asked:?}"))?;
+    asked_for_each(case, "every-id", ids, calls)?;
     case.rule(
         "every-id",
         items.len() == ids.len(),
         format!("{} items", ids.len()),
         format!("{} items", items.len()),
     )?;
-    let dropped =
-        calls.iter().filter(|call| !matches!(call.ended, Some((_, end)) if end != CallEnd::Dropped));
-    let dropped: Vec<u32> = dropped.map(|call| call.id).collect();
-    case.rule(
-        "every-id",
-        dropped.is_empty(),
-        "every call is seen to its end",
-        format!("dropped: {dropped:?}"),
-    )
+    seen_to_their_end(case, "every-id", calls)
 }
 
 fn in_order<T>(case: &Case<T>, ids: &[u32], items: &[Item]) -> Checked {
@@ -422,8 +406,4 @@ fn counted(ids: impl Iterator<Item = u32> + Send + 'static) -> (Ids, Arc<AtomicU
         count.fetch_add(1, Relaxed);
     });
     (Box::new(ids), taken)
-}
-
-fn limit_of(limit: usize) -> NonZeroUsize {
-    NonZeroUsize::new(limit).expect("limits are not zero")
 }

@@ -2,7 +2,7 @@
 
 use common::{
     Backend, Recorder, Verdict,
-    backend::{Call, CallEnd, FetchError, Gap, Outcome, Reply},
+    backend::{Call, FetchError, Gap, Outcome, Reply},
     draw::time,
     verdict::Kind,
 };
@@ -11,6 +11,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{num::NonZeroUsize, time::Duration};
 use testing::{
     Case, Checked,
+    calls::{asked_for_each, limit_of, nothing_runs_on, seen_to_their_end},
     case::{breaks, verdict},
     latencies,
     latencies::shuffled,
@@ -180,12 +181,7 @@ fn stops(answer: Answer<'_>, after: Duration) -> Checked {
         "80 ms for 12 calls of 20 ms, 3 at a time",
         format!("an end within {}, without the calls", time(after)),
     )?;
-    case.rule(
-        "stops",
-        running == 0 && more == 0,
-        "no call runs on, none is made any more",
-        format!("{running} calls ran on after the drop, {more} more were made"),
-    )
+    nothing_runs_on(&case, "stops", running, more)
 }
 
 fn fills_every_place<T>(case: &Case<T>, backend: &Backend, limit: usize) -> Checked {
@@ -209,20 +205,8 @@ fn every_id<T>(case: &Case<T>, ids: &[u32], outcomes: &Outcomes, calls: &[Call])
         format!("an outcome for each of {} ids", ids.len()),
         format!("{} of {} outcomes", outcomes.len(), ids.len()),
     )?;
-    let mut asked: Vec<u32> = calls.iter().map(|call| call.id).collect();
-    let mut wanted = ids.to_vec();
-    asked.sort_unstable();
-    wanted.sort_unstable();
-    case.rule("every-id", asked == wanted, format!("calls for {wanted:?}"), format!("calls for {asked:?}"))?;
-    let dropped =
-        calls.iter().filter(|call| !matches!(call.ended, Some((_, end)) if end != CallEnd::Dropped));
-    let dropped: Vec<u32> = dropped.map(|call| call.id).collect();
-    case.rule(
-        "every-id",
-        dropped.is_empty(),
-        "every call is seen to its end",
-        format!("dropped: {dropped:?}"),
-    )
+    asked_for_each(case, "every-id", ids, calls)?;
+    seen_to_their_end(case, "every-id", calls)
 }
 
 fn replied(outcome: &Settled<Reply, FetchError>) -> Option<u32> {
@@ -244,8 +228,4 @@ fn described(outcome: &Settled<Reply, FetchError>) -> String {
 fn listed(ids: &[Option<u32>]) -> String {
     let words: Vec<String> = ids.iter().map(|id| id.map_or("-".into(), |id| id.to_string())).collect();
     format!("[{}]", words.join(", "))
-}
-
-fn limit_of(limit: usize) -> NonZeroUsize {
-    NonZeroUsize::new(limit).expect("limits are not zero")
 }

@@ -329,12 +329,7 @@ fn stops(answer: Answer<'_>, after: Duration) -> Checked {
     })?;
     let (ended, running, more) = case.value;
     case.rule("in-order", !ended, "120 ms for 6 calls of 20 ms", format!("an end within {}", time(after)))?;
-    case.rule(
-        "stops",
-        running == 0 && more == 0,
-        "no call runs on, none is made any more",
-        format!("calls that ran on: {running}; calls that were made later: {more}"),
-    )
+    testing::calls::nothing_runs_on(&case, "stops", running, more)
 }
 
 fn told(loaded: &Loaded) -> String {
