@@ -6,7 +6,7 @@
 //!
 //! The limit is this stream's own. One that several callers share belongs to the resource, not to the call.
 
-use crate::{Panic, Settled};
+use crate::{Settled, task::Task};
 
 use futures_util::{
     FutureExt as _, Stream, StreamExt as _,
@@ -15,11 +15,9 @@ use futures_util::{
 use pin_project_lite::pin_project;
 use std::{
     num::NonZeroUsize,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use tokio::task::JoinHandle;
 
 /// Runs `work` on every item of `source`, at most `limit` at a time, and gives the outcomes in input order.
 ///
@@ -211,44 +209,5 @@ where
 {
     fn is_terminated(&self) -> bool {
         self.starts.is_done() && self.out == 0
-    }
-}
-
-/// A task with an owner: dropped, it is aborted. A bare `JoinHandle` would let it run on.
-struct Task<T, E>(JoinHandle<Result<T, E>>);
-
-impl<T: Send + 'static, E: Send + 'static> Task<T, E> {
-    #[expect(clippy::disallowed_methods, reason = "the task is owned, and its outcome is waited for")]
-    fn start<F>(work: impl FnOnce() -> F) -> Self
-    where
-        F: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        // `work` may panic before it has made a future. A task that panics in its stead makes that an outcome like any.
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(future) => Self(tokio::spawn(future)),
-            Err(payload) => Self(tokio::spawn(async { resume_unwind(payload) })),
-        }
-    }
-}
-
-impl<T, E> Future for Task<T, E> {
-    type Output = Settled<T, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Settled<T, E>> {
-        Poll::Ready(match ready!(self.0.poll_unpin(cx)) {
-            Ok(Ok(value)) => Settled::Ok(value),
-            Ok(Err(error)) => Settled::Failed(error),
-            Err(error) => match error.try_into_panic() {
-                Ok(payload) => Settled::Panicked(Panic::new(payload)),
-                // The runtime is shutting down.
-                Err(_) => Settled::Cancelled,
-            },
-        })
-    }
-}
-
-impl<T, E> Drop for Task<T, E> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -4,20 +4,20 @@
 //! errors with results; and it leaves siblings running when one fails. [`gather`] takes a limit, gives one [`Settled`]
 //! an item in input order, and leaves nothing behind.
 
-use crate::{Panic, Settled};
+use crate::{Settled, task::Task};
 
 use futures_util::{
+    StreamExt as _,
     future::{FusedFuture as _, FutureExt as _},
     poll,
+    stream::FuturesUnordered,
 };
 use std::{
-    collections::HashMap,
     future::pending,
     num::NonZeroUsize,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
+    task::{Context, Poll},
 };
-use tokio::task::{Id, JoinError, JoinSet};
 
 /// Runs `work` on every item, at most `limit` at a time, and says of each how it ended.
 ///
@@ -116,40 +116,29 @@ where
     // ANCHOR: loop
     let mut stop = pin!(stop.fuse());
     let mut items = items.into_iter();
-    // Dropping the set aborts what is in it: that is the whole of the clean-up.
-    let mut tasks = JoinSet::new();
-    let mut places = HashMap::new();
+    // Dropping the tasks aborts them: that is the whole of the clean-up.
+    let mut tasks = FuturesUnordered::new();
     let mut settled: Vec<Option<Settled<T, E>>> = Vec::new();
     loop {
         // Asked before there is new work, too: what is over when a place becomes free does not begin in it.
         if poll!(&mut stop).is_ready() {
-            tasks.abort_all();
+            tasks.iter().for_each(Placed::abort);
         }
         while tasks.len() < limit.get()
             && let Some(item) = items.next()
         {
             let place = settled.len();
             settled.push(None);
-            if stop.is_terminated() {
-                continue;
-            }
-            // `work` may panic before it has made a future; that must not cost the other items.
-            match catch_unwind(AssertUnwindSafe(|| work(item))) {
-                Ok(future) => drop(places.insert(tasks.spawn(future).id(), place)),
-                Err(payload) => settled[place] = Some(Settled::Panicked(Panic::new(payload))),
+            if !stop.is_terminated() {
+                tasks.push(Placed { place, task: Task::start(|| work(item)) });
             }
         }
         tokio::select! {
             // In the same order each time, for the pictures.
             biased;
-            _ = &mut stop => tasks.abort_all(),
-            joined = tasks.join_next_with_id() => match joined {
-                Some(joined) => {
-                    let (id, outcome) = outcome(joined);
-                    if let Some(place) = places.remove(&id) {
-                        settled[place] = Some(outcome);
-                    }
-                }
+            _ = &mut stop => tasks.iter().for_each(Placed::abort),
+            joined = tasks.next() => match joined {
+                Some((place, outcome)) => settled[place] = Some(outcome),
                 // The iterator is at its end, or there would have been room for more.
                 None => break,
             },
@@ -159,17 +148,22 @@ where
     // ANCHOR_END: loop
 }
 
-fn outcome<T, E>(joined: Result<(Id, Result<T, E>), JoinError>) -> (Id, Settled<T, E>) {
-    match joined {
-        Ok((id, Ok(value))) => (id, Settled::Ok(value)),
-        Ok((id, Err(error))) => (id, Settled::Failed(error)),
-        Err(error) => {
-            let id = error.id();
-            let outcome = match error.try_into_panic() {
-                Ok(payload) => Settled::Panicked(Panic::new(payload)),
-                Err(_) => Settled::Cancelled,
-            };
-            (id, outcome)
-        }
+/// The task of one item, which knows the item's place.
+struct Placed<T, E> {
+    place: usize,
+    task: Task<T, E>,
+}
+
+impl<T, E> Placed<T, E> {
+    fn abort(&self) {
+        self.task.abort();
+    }
+}
+
+impl<T, E> Future for Placed<T, E> {
+    type Output = (usize, Settled<T, E>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.task.poll_unpin(cx).map(|outcome| (self.place, outcome))
     }
 }

@@ -7,10 +7,11 @@
 //! | [`bounded`] | the same, from a source without end or for a slow reader | the others go on | a stream of [`Settled`] |
 //! | [`mod@timeout`] | an answer that is of no use after a moment | its error comes back as it is | the value, or [`TimedOut`]: whose limit fired |
 //!
-//! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`] and [`Panic`]
-//! are what they share.
+//! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`]
+//! and an owned task are what they share.
 
 mod settled;
+mod task;
 
 pub mod bounded;
 pub mod gather;
