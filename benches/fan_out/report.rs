@@ -58,7 +58,7 @@ pub(crate) fn print(sizes: &[(u64, usize)]) -> Result<(), Box<dyn Error>> {
     let sizes: Vec<u64> = sizes.iter().map(|(items, _)| *items).collect();
     println!("# A fan-out over many items\n");
     println!("{}\n", machine()?);
-    println!("{}\n", HOW.replace("LIMIT", &LIMIT.to_string()));
+    println!("{}", HOW.replace("LIMIT", &LIMIT.to_string()));
     for threads in [1, 2] {
         table(&rounds, &sizes, threads, &peers);
     }
@@ -89,7 +89,7 @@ fn measure(
 }
 
 fn table(rounds: &Rounds, sizes: &[u64], threads: usize, peers: &[&str]) {
-    println!("## {}\n", if threads == 1 { "One thread" } else { "Two threads" });
+    println!("\n## {}\n", if threads == 1 { "One thread" } else { "Two threads" });
     let heads: Vec<String> = sizes.iter().map(|items| grouped(*items)).collect();
     println!("| | {} | peak | tasks | in flight |", heads.join(" | "));
     println!("|---|{}---:|---:|---:|", "---:|".repeat(sizes.len()));

@@ -118,7 +118,7 @@ where
     let mut items = items.into_iter();
     // Dropping the tasks aborts them: that is the whole of the clean-up.
     let mut tasks = FuturesUnordered::new();
-    let mut settled: Vec<Option<Settled<T, E>>> = Vec::new();
+    let mut settled: Vec<Option<Settled<T, E>>> = Vec::with_capacity(items.size_hint().0);
     loop {
         // Asked before there is new work, too: what is over when a place becomes free does not begin in it.
         if poll!(&mut stop).is_ready() {
