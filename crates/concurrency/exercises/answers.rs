@@ -15,5 +15,6 @@ extern crate futures_util as futures;
 
 mod bounded;
 mod gather;
+mod join;
 mod task_group;
 mod timeout;

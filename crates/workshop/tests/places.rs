@@ -12,8 +12,13 @@ const CHAPTERS: [&str; 1] = ["concurrency"];
 const LOOSE: [&str; 1] = ["testing"];
 
 /// What a pattern does without, and why.
-const WITHOUT: [(&str, &str, &str); 2] = [
+const WITHOUT: [(&str, &str, &str); 3] = [
     ("task_group", "bench", "its cost is that of the JoinSet inside, which the bench of gather measures"),
+    (
+        "join",
+        "bench",
+        "it is tokio's `join!` with a `catch_unwind` a branch: its point is what it does, not how fast",
+    ),
     ("timeout", "bench", "one timer a call: neither speed nor memory is the point"),
 ];
 

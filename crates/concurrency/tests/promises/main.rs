@@ -2,5 +2,6 @@
 
 mod bounded;
 mod gather;
+mod join;
 mod task_group;
 mod timeout;

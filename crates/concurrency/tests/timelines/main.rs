@@ -2,6 +2,7 @@
 
 mod bounded;
 mod gather;
+mod join;
 mod task_group;
 mod timeout;
 
@@ -11,6 +12,7 @@ use testing::goldens::{self, Record};
 const TIMELINES: &[(&str, Record)] = &[
     ("bounded", bounded::record),
     ("gather", gather::record),
+    ("join", join::record),
     ("task_group", task_group::record),
     ("timeout", timeout::record),
 ];
