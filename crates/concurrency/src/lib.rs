@@ -7,6 +7,7 @@
 //! | [`bounded`] | the same, from a source without end or for a slow reader | the others go on | a stream of [`Settled`] |
 //! | [`mod@timeout`] | an answer that is of no use after a moment | its error comes back as it is | the value, or [`TimedOut`]: whose limit fired |
 //! | [`mod@join`] | a few different ones that may borrow, in one task | the others go on to their end | every value, or every error |
+//! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`]
 //! and an owned task are what they share.
@@ -17,11 +18,13 @@ mod task;
 pub mod bounded;
 pub mod gather;
 pub mod join;
+pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
 
 pub use gather::{gather, gather_until};
 pub use join::JoinErrors;
 pub use settled::{Panic, Settled};
+pub use shared_state::{Committed, Owned, Owner};
 pub use task_group::{Child, GroupClosed, GroupError, Stopped, TaskGroup, task_group};
 pub use timeout::{Deadline, TimedOut};

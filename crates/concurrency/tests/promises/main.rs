@@ -3,5 +3,6 @@
 mod bounded;
 mod gather;
 mod join;
+mod shared_state;
 mod task_group;
 mod timeout;
