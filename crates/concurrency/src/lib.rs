@@ -8,6 +8,7 @@
 //! | [`mod@timeout`] | an answer that is of no use after a moment | its error comes back as it is | the value, or [`TimedOut`]: whose limit fired |
 //! | [`mod@join`] | a few different ones that may borrow, in one task | the others go on to their end | every value, or every error |
 //! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
+//! | [`mod@queue`] | items that come from elsewhere, faster than they are done | as asked: skip, retry or stop | each accepted item once, as [`queue::Ended`] |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`]
 //! and an owned task are what they share.
@@ -19,11 +20,13 @@ pub mod bounded;
 pub mod gather;
 pub mod join;
 pub mod shared_state;
+pub mod queue;
 pub mod task_group;
 pub mod timeout;
 
 pub use gather::{gather, gather_until};
 pub use join::JoinErrors;
+pub use queue::{Queue, Workers, queue};
 pub use settled::{Panic, Settled};
 pub use shared_state::{Committed, Owned, Owner};
 pub use task_group::{Child, GroupClosed, GroupError, Stopped, TaskGroup, task_group};

@@ -4,5 +4,6 @@ mod bounded;
 mod gather;
 mod join;
 mod shared_state;
+mod queue;
 mod task_group;
 mod timeout;
