@@ -16,5 +16,6 @@ extern crate futures_util as futures;
 mod bounded;
 mod gather;
 mod join;
+mod queue;
 mod task_group;
 mod timeout;

@@ -19,8 +19,8 @@ mod task;
 pub mod bounded;
 pub mod gather;
 pub mod join;
-pub mod shared_state;
 pub mod queue;
+pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
 

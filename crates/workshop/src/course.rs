@@ -9,7 +9,10 @@ pub(crate) struct Chapter {
 
 /// The course, in order.
 pub(crate) const COURSE: &[Chapter] = &[
-    Chapter { name: "concurrency", exercises: &["gather", "task_group", "bounded", "timeout", "join"] },
+    Chapter {
+        name: "concurrency",
+        exercises: &["gather", "task_group", "bounded", "timeout", "join", "queue"],
+    },
     Chapter {
         name: "testing",
         exercises: &[

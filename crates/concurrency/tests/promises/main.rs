@@ -3,7 +3,7 @@
 mod bounded;
 mod gather;
 mod join;
-mod shared_state;
 mod queue;
+mod shared_state;
 mod task_group;
 mod timeout;

@@ -3,6 +3,7 @@
 mod bounded;
 mod gather;
 mod join;
+mod queue;
 mod task_group;
 mod timeout;
 
@@ -10,11 +11,12 @@ use std::path::Path;
 use testing::goldens::{self, Record};
 
 const TIMELINES: &[(&str, Record)] = &[
-    ("bounded", bounded::record),
     ("gather", gather::record),
-    ("join", join::record),
     ("task_group", task_group::record),
+    ("bounded", bounded::record),
     ("timeout", timeout::record),
+    ("join", join::record),
+    ("queue", queue::record),
 ];
 
 #[test]
