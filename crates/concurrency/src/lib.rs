@@ -9,6 +9,7 @@
 //! | [`mod@join`] | a few different ones that may borrow, in one task | the others go on to their end | every value, or every error |
 //! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
 //! | [`mod@queue`] | items that come from elsewhere, faster than they are done | as asked: skip, retry or stop | each accepted item once, as [`queue::Ended`] |
+//! | [`first`] | any one of several answers will do | the others go on | the first value, or every error in input order |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`]
 //! and an owned task are what they share.
@@ -17,6 +18,7 @@ mod settled;
 mod task;
 
 pub mod bounded;
+pub mod first;
 pub mod gather;
 pub mod join;
 pub mod queue;
@@ -24,6 +26,7 @@ pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
 
+pub use first::{First, FirstError};
 pub use gather::{gather, gather_until};
 pub use join::JoinErrors;
 pub use queue::{Queue, Workers, queue};
