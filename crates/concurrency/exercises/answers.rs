@@ -14,6 +14,7 @@
 extern crate futures_util as futures;
 
 mod bounded;
+mod first;
 mod gather;
 mod join;
 mod queue;

@@ -18,6 +18,9 @@ const WITHOUT: [(&str, &str, &str); 3] = [
         "join",
         "bench",
         "it is tokio's `join!` with a `catch_unwind` a branch: its point is what it does, not how fast",
+        "first",
+        "bench",
+        "one box and a few polls an attempt, for a handful of attempts that wait on a network",
     ),
     ("timeout", "bench", "one timer a call: neither speed nor memory is the point"),
 ];

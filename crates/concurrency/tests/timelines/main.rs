@@ -1,6 +1,7 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
 mod bounded;
+mod first;
 mod gather;
 mod join;
 mod queue;
@@ -16,6 +17,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("bounded", bounded::record),
     ("timeout", timeout::record),
     ("join", join::record),
+    ("first", first::record),
     ("queue", queue::record),
 ];
 
