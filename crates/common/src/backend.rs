@@ -242,17 +242,7 @@ impl Backend {
     /// The first moment at which a caller with room for `limit` calls had fewer in flight although more were to come.
     #[must_use]
     pub fn first_gap(&self, limit: usize) -> Option<Gap> {
-        let calls = self.calls();
-        let ended = |call: &Call| call.ended.map_or(Duration::MAX, |(at, _)| at);
-        let mut moments: Vec<Duration> = calls.iter().flat_map(|call| [call.started, ended(call)]).collect();
-        moments.push(Duration::ZERO);
-        moments.sort_unstable();
-        // What counts is the state after everything of that moment has happened.
-        moments.into_iter().find_map(|at| {
-            let in_flight = calls.iter().filter(|call| call.started <= at && at < ended(call)).count();
-            let to_come = calls.iter().filter(|call| at < call.started).count();
-            (to_come > 0 && in_flight < limit).then_some(Gap { at, in_flight, to_come })
-        })
+        first_gap(&self.calls(), limit)
     }
 
     /// Waits until enough callers are here at once.
@@ -320,6 +310,21 @@ impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Backend({} calls)", self.calls().len())
     }
+}
+
+/// The first moment at which a caller with room for `limit` calls had fewer in flight although more were to come.
+#[must_use]
+pub fn first_gap(calls: &[Call], limit: usize) -> Option<Gap> {
+    let ended = |call: &Call| call.ended.map_or(Duration::MAX, |(at, _)| at);
+    let mut moments: Vec<Duration> = calls.iter().flat_map(|call| [call.started, ended(call)]).collect();
+    moments.push(Duration::ZERO);
+    moments.sort_unstable();
+    // What counts is the state after everything of that moment has happened.
+    moments.into_iter().find_map(|at| {
+        let in_flight = calls.iter().filter(|call| call.started <= at && at < ended(call)).count();
+        let to_come = calls.iter().filter(|call| at < call.started).count();
+        (to_come > 0 && in_flight < limit).then_some(Gap { at, in_flight, to_come })
+    })
 }
 
 /// A call that waits for a meeting; dropped before it has come together, it is not counted any more.

@@ -10,8 +10,9 @@
 //! | `backend` | an in-memory service with scripted latencies and failures |
 //! | `shop` | a shop's stock, bank and book of orders |
 //! | `upstream` | a loopback HTTP server with scripted delays, statuses and faults |
+//! | `web` | a website and its client in memory: statuses, headers, orders, idempotency keys |
 //!
-//! The last five need tokio and the feature `runtime`; the workshop program only draws, and does without.
+//! The last six need tokio and the feature `runtime`; the workshop program only draws, and does without.
 
 pub mod draw;
 pub mod trace;
@@ -27,6 +28,8 @@ pub mod recorder;
 pub mod shop;
 #[cfg(feature = "runtime")]
 pub mod upstream;
+#[cfg(feature = "runtime")]
+pub mod web;
 
 pub use trace::Trace;
 pub use verdict::Verdict;

@@ -28,6 +28,7 @@ use tokio::{
 pub struct Response {
     status: u16,
     body: String,
+    headers: String,
     delay: Duration,
     fault: Fault,
 }
@@ -45,7 +46,14 @@ impl Response {
     /// A response with this status code and JSON body, sent at once and whole.
     #[must_use]
     pub fn new(status: u16, body: impl Into<String>) -> Self {
-        Self { status, body: body.into(), delay: Duration::ZERO, fault: Fault::None }
+        Self { status, body: body.into(), headers: String::new(), delay: Duration::ZERO, fault: Fault::None }
+    }
+
+    /// With one more header, such as `retry-after`.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.headers += &format!("{name}: {value}\r\n");
+        self
     }
 
     /// Waits before the first byte.
@@ -97,7 +105,7 @@ pub struct Upstream {
 }
 
 struct Shared {
-    routes: HashMap<String, Response>,
+    routes: HashMap<String, Route>,
     connections: AtomicUsize,
     requests: AtomicUsize,
     in_flight: AtomicUsize,
@@ -105,8 +113,23 @@ struct Shared {
     abandoned: watch::Sender<usize>,
 }
 
+/// What a path answers: the responses in their order, the last one from then on.
+#[derive(Default)]
+struct Route {
+    responses: Vec<Response>,
+    asked: AtomicUsize,
+}
+
+impl Route {
+    fn next(&self) -> Option<&Response> {
+        let asked = self.asked.fetch_add(1, Relaxed);
+        self.responses.get(asked).or(self.responses.last())
+    }
+}
+
 impl Upstream {
-    /// Starts a server on a free port of 127.0.0.1 that answers these paths, and 404 to any other.
+    /// Starts a server on a free port of 127.0.0.1 that answers these paths, and 404 to any other. A path that is given
+    /// several times answers in that order, and with the last one from then on.
     ///
     /// # Errors
     /// If no port can be bound.
@@ -116,8 +139,12 @@ impl Upstream {
     pub async fn start<P: Into<String>>(routes: impl IntoIterator<Item = (P, Response)>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
+        let mut scripted: HashMap<String, Route> = HashMap::new();
+        for (path, response) in routes {
+            scripted.entry(path.into()).or_default().responses.push(response);
+        }
         let shared = Arc::new(Shared {
-            routes: routes.into_iter().map(|(path, response)| (path.into(), response)).collect(),
+            routes: scripted,
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -200,7 +227,7 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         shared.requests.fetch_add(1, Relaxed);
         let working = Working::enter(shared);
         let missing = Response::new(404, r#"{"error":"no such path"}"#);
-        let response = shared.routes.get(&path).unwrap_or(&missing);
+        let response = shared.routes.get(&path).and_then(Route::next).unwrap_or(&missing);
         tokio::select! {
             biased;
             () = sleep(response.delay) => {}
@@ -211,10 +238,11 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         }
         let body = response.body.as_bytes();
         let head = format!(
-            "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{}\r\n",
             response.status,
             reason(response.status),
-            body.len()
+            body.len(),
+            response.headers,
         );
         let out = stream.get_mut();
         match response.fault {

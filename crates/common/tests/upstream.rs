@@ -148,3 +148,15 @@ fn dropped_while_it_starts_it_leaves_nothing() {
         drop(Upstream::start([("/a", Response::new(200, "A"))]));
     });
 }
+
+#[test]
+fn a_path_that_is_given_several_times_answers_in_that_order_with_its_headers() {
+    run(async {
+        let busy = Response::new(503, "busy").header("retry-after", 1);
+        let upstream = Upstream::start([("/a", busy), ("/a", Response::new(200, "A"))]).await.unwrap();
+        let mut stream = connect(&upstream).await;
+        assert_eq!(request(&mut stream, "/a").await.unwrap().1, "busy");
+        assert_eq!(request(&mut stream, "/a").await.unwrap().1, "A");
+        assert_eq!(request(&mut stream, "/a").await.unwrap().1, "A");
+    });
+}

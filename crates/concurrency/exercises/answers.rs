@@ -17,6 +17,7 @@ mod bounded;
 mod first;
 mod gather;
 mod join;
+mod partial;
 mod queue;
 mod task_group;
 mod timeout;

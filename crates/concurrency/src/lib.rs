@@ -13,7 +13,12 @@
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`]
 //! and an owned task are what they share.
+//! | [`mod@partial`] | many of the same, of which a part is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
+//!
+//! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`] and
+//! [`Retryable`] are what they share.
 
+mod retryable;
 mod settled;
 mod task;
 
@@ -21,6 +26,7 @@ pub mod bounded;
 pub mod first;
 pub mod gather;
 pub mod join;
+pub mod partial;
 pub mod queue;
 pub mod shared_state;
 pub mod task_group;
@@ -29,7 +35,9 @@ pub mod timeout;
 pub use first::{First, FirstError};
 pub use gather::{gather, gather_until};
 pub use join::JoinErrors;
+pub use partial::{Failure, GiveUp, Report, partial, partial_until};
 pub use queue::{Queue, Workers, queue};
+pub use retryable::Retryable;
 pub use settled::{Panic, Settled};
 pub use shared_state::{Committed, Owned, Owner};
 pub use task_group::{Child, GroupClosed, GroupError, Stopped, TaskGroup, task_group};

@@ -13,6 +13,7 @@ const LOOSE: [&str; 1] = ["testing"];
 
 /// What a pattern does without, and why.
 const WITHOUT: [(&str, &str, &str); 3] = [
+    ("partial", "bench", "it is gather with keys and a counter, and the bench of gather measures that"),
     ("task_group", "bench", "its cost is that of the JoinSet inside, which the bench of gather measures"),
     (
         "join",

@@ -4,6 +4,7 @@ mod bounded;
 mod first;
 mod gather;
 mod join;
+mod partial;
 mod queue;
 mod shared_state;
 mod task_group;

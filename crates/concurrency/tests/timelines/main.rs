@@ -4,6 +4,7 @@ mod bounded;
 mod first;
 mod gather;
 mod join;
+mod partial;
 mod queue;
 mod task_group;
 mod timeout;
@@ -17,6 +18,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("bounded", bounded::record),
     ("timeout", timeout::record),
     ("join", join::record),
+    ("partial", partial::record),
     ("first", first::record),
     ("queue", queue::record),
 ];

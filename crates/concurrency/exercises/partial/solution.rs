@@ -1,0 +1,62 @@
+//! A task an id, a place for each id, and one pass at the end that makes the report.
+
+use super::check::PageError;
+use common::web::{Client, Site};
+use concurrency::{Failure, Panic, Report};
+use std::{collections::HashMap, num::NonZeroUsize};
+use tokio::task::JoinSet;
+
+async fn price(client: Client, id: u32) -> Result<u32, PageError> {
+    let response = client.get(id).await.map_err(PageError::Network)?;
+    // Before the body is looked at: an error page has one, too.
+    if !response.is_success() {
+        return Err(PageError::Status(response.status));
+    }
+    response.body.parse().map_err(|_| PageError::Body(response.body))
+}
+
+pub async fn partial(
+    site: Site,
+    ids: Vec<u32>,
+    limit: NonZeroUsize,
+    give_up_after: NonZeroUsize,
+) -> Report<u32, u32, PageError> {
+    // Here and not in `price`: clones share the connections of the one client.
+    let client = Client::new(&site);
+    let mut outcomes: Vec<Option<Result<u32, Failure<PageError>>>> = ids.iter().map(|_| None).collect();
+    let mut waiting = ids.iter().copied().enumerate();
+    // The set aborts its tasks when it is dropped, and it is dropped with this function's future.
+    let mut tasks = JoinSet::new();
+    let mut places = HashMap::new();
+    let mut failures = 0;
+    loop {
+        // What has failed is asked before each call, and so before the place of the last failure is filled again.
+        while tasks.len() < limit.get()
+            && failures < give_up_after.get()
+            && let Some((place, id)) = waiting.next()
+        {
+            places.insert(tasks.spawn(price(client.clone(), id)).id(), place);
+        }
+        let (task, outcome) = match tasks.join_next_with_id().await {
+            Some(Ok((task, result))) => (task, result.map_err(Failure::Failed)),
+            // A panic comes back as an error of the join: it stays with its id.
+            Some(Err(error)) if error.is_panic() => {
+                (error.id(), Err(Failure::Panicked(Panic::new(error.into_panic()))))
+            }
+            Some(Err(error)) => (error.id(), Err(Failure::Cancelled)),
+            // Nothing in flight, and nothing may begin.
+            None => break,
+        };
+        failures += usize::from(outcome.is_err());
+        outcomes[places[&task]] = Some(outcome);
+    }
+    let mut report = Report { ok: Vec::new(), failed: Vec::new() };
+    for (id, outcome) in ids.into_iter().zip(outcomes) {
+        // A place that is still empty was never begun: it is named, not left out.
+        match outcome.unwrap_or(Err(Failure::NotStarted)) {
+            Ok(price) => report.ok.push((id, price)),
+            Err(failure) => report.failed.push((id, failure)),
+        }
+    }
+    report
+}
