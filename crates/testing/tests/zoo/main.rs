@@ -28,6 +28,7 @@ mod matrix;
 
 // The modules, the entries below and the folders: a test compares them.
 mod aborted_and_not_awaited;
+mod blocking_driver;
 mod blocking_read;
 mod blocking_sleep;
 #[cfg(any())]
@@ -47,6 +48,7 @@ mod futurelock;
 #[cfg(any())]
 mod guard_across_await;
 mod half_a_frame;
+mod half_a_transfer;
 mod in_progress_for_ever;
 mod leaked_by_timeout;
 mod lock_held_across_a_call_back;
@@ -130,6 +132,7 @@ macro_rules! ask {
 fn entries() -> Vec<matrix::Entry> {
     vec![
         aborted_and_not_awaited::entry(),
+        blocking_driver::entry(),
         blocking_read::entry(),
         blocking_sleep::entry(),
         matrix::Entry::rejected("borrowed_watch", include_str!("borrowed_watch/bug.rs")),
@@ -146,6 +149,7 @@ fn entries() -> Vec<matrix::Entry> {
         futurelock::entry(),
         matrix::Entry::rejected("guard_across_await", include_str!("guard_across_await/bug.rs")),
         half_a_frame::entry(),
+        half_a_transfer::entry(),
         in_progress_for_ever::entry(),
         leaked_by_timeout::entry(),
         lock_held_across_a_call_back::entry(),

@@ -4,6 +4,7 @@ use super::world::World;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
+// ANCHOR: program
 /// Uploads until the user cancels, and cleans up.
 pub async fn program(world: Arc<World>, _: usize) {
     let mut uploads = JoinSet::new();
@@ -12,3 +13,4 @@ pub async fn program(world: Arc<World>, _: usize) {
     uploads.abort_all();
     world.remove();
 }
+// ANCHOR_END: program

@@ -9,6 +9,8 @@ pub async fn program(world: Arc<World>, _: usize) {
     let mut uploads = JoinSet::new();
     uploads.spawn(world.clone().upload());
     world.cancelled().await;
+    // ANCHOR: cure
     uploads.shutdown().await;
+    // ANCHOR_END: cure
     world.remove();
 }

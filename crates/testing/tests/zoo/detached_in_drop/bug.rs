@@ -3,6 +3,7 @@
 use super::world::World;
 use std::sync::Arc;
 
+// ANCHOR: program
 struct Lease(Arc<World>);
 impl Drop for Lease {
     fn drop(&mut self) {
@@ -17,3 +18,4 @@ pub async fn program(world: Arc<World>, _: usize) {
     let _lease = Lease(world.clone());
     world.work().await;
 }
+// ANCHOR_END: program

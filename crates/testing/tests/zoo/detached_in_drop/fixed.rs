@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 /// Does the job.
 pub async fn program(world: Arc<World>, _: usize) {
+    // ANCHOR: cure
     world.lease().await;
     world.work().await;
     world.give_back().await;
+    // ANCHOR_END: cure
 }

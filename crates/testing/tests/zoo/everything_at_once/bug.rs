@@ -4,6 +4,7 @@ use super::world::{AT_A_TIME, FILES, World};
 use std::sync::Arc;
 use tokio::{sync::Semaphore, task::JoinSet};
 
+// ANCHOR: program
 /// Uploads all files.
 pub async fn program(world: Arc<World>, _: usize) {
     let permits = Arc::new(Semaphore::new(AT_A_TIME));
@@ -18,3 +19,4 @@ pub async fn program(world: Arc<World>, _: usize) {
     }
     uploads.join_all().await;
 }
+// ANCHOR_END: program

@@ -8,6 +8,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 pub async fn program(world: Arc<World>, _: usize) {
     let permits = Arc::new(Semaphore::new(AT_A_TIME));
     let mut uploads = JoinSet::new();
+    // ANCHOR: cure
     for file in 0..FILES {
         let permit = permits.clone().acquire_owned().await.expect("it is never closed");
         let content = world.read(file).await;
@@ -17,5 +18,6 @@ pub async fn program(world: Arc<World>, _: usize) {
             drop(permit);
         });
     }
+    // ANCHOR_END: cure
     uploads.join_all().await;
 }

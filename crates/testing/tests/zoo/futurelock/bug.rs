@@ -4,6 +4,7 @@ use super::world::World;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::sleep;
 
+// ANCHOR: program
 /// One makes a back-up, the other writes an order, and notes when that takes long.
 pub async fn program(world: Arc<World>, n: usize) {
     if n == 0 {
@@ -17,3 +18,4 @@ pub async fn program(world: Arc<World>, n: usize) {
     }
     order.await;
 }
+// ANCHOR_END: program

@@ -9,6 +9,7 @@ pub async fn program(world: Arc<World>, n: usize) {
     if n == 0 {
         return world.back_up().await;
     }
+    // ANCHOR: cure
     let mut order = JoinSet::new();
     order.spawn(world.write("order 1"));
     tokio::select! {
@@ -17,4 +18,5 @@ pub async fn program(world: Arc<World>, n: usize) {
         () = sleep(Duration::from_millis(500)) => world.write("slow").await,
     }
     order.join_all().await;
+    // ANCHOR_END: cure
 }

@@ -7,6 +7,7 @@ use std::{
 };
 use tokio::time::sleep;
 
+// ANCHOR: program
 /// Looks a page up; one that is not there is fetched.
 pub async fn program(pages: &Mutex<HashMap<u32, String>>, id: u32) -> String {
     let mut pages = pages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -18,3 +19,4 @@ pub async fn program(pages: &Mutex<HashMap<u32, String>>, id: u32) -> String {
     pages.insert(id, page.clone());
     page
 }
+// ANCHOR_END: program

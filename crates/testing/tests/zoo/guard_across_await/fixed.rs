@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 /// Looks a page up; one that is not there is fetched.
 pub async fn program(pages: &Mutex<HashMap<u32, String>>, id: u32) -> String {
+    // ANCHOR: cure
     let known = pages.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
     if let Some(page) = known {
         return page;
@@ -17,4 +18,5 @@ pub async fn program(pages: &Mutex<HashMap<u32, String>>, id: u32) -> String {
     let page = format!("page {id}");
     pages.lock().unwrap_or_else(PoisonError::into_inner).insert(id, page.clone());
     page
+    // ANCHOR_END: cure
 }

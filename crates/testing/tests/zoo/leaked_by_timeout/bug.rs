@@ -4,6 +4,7 @@ use super::world::{PATIENCE, World};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::time::timeout;
 
+// ANCHOR: program
 /// Answers within the caller's patience.
 pub async fn program(world: Arc<World>, _: usize) {
     let report = tokio::spawn(world.clone().report());
@@ -14,3 +15,4 @@ pub async fn program(world: Arc<World>, _: usize) {
     };
     world.status.store(status, Relaxed);
 }
+// ANCHOR_END: program

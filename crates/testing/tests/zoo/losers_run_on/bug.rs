@@ -3,6 +3,7 @@
 use super::world::World;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+// ANCHOR: program
 /// Takes the first answer.
 pub async fn program(world: Arc<World>, _: usize) {
     let near = tokio::spawn(world.clone().ask(10));
@@ -14,3 +15,4 @@ pub async fn program(world: Arc<World>, _: usize) {
     };
     world.answer.store(answer.expect("no replica panics"), Relaxed);
 }
+// ANCHOR_END: program

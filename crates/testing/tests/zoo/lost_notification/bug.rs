@@ -3,6 +3,7 @@
 use super::world::World;
 use std::sync::Arc;
 
+// ANCHOR: program
 /// One loads the configuration, the other serves when it is there.
 pub async fn program(world: Arc<World>, n: usize) {
     if n == 0 {
@@ -14,3 +15,4 @@ pub async fn program(world: Arc<World>, n: usize) {
     }
     world.log("serving").await;
 }
+// ANCHOR_END: program

@@ -4,6 +4,7 @@ use super::world::World;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
+// ANCHOR: program
 struct Lease<'a>(Option<&'a World>);
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
@@ -21,3 +22,4 @@ pub async fn program(world: Arc<World>, _: usize) {
     world.give_back().await;
     lease.0 = None;
 }
+// ANCHOR_END: program

@@ -3,6 +3,7 @@
 use super::world::World;
 use std::sync::Arc;
 
+// ANCHOR: cure
 struct Lease<'a>(Option<&'a World>);
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
@@ -11,6 +12,7 @@ impl Drop for Lease<'_> {
         }
     }
 }
+// ANCHOR_END: cure
 
 /// Does the job.
 pub async fn program(world: Arc<World>, _: usize) {

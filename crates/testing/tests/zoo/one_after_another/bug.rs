@@ -3,6 +3,7 @@
 use super::world::World;
 use std::sync::Arc;
 
+// ANCHOR: program
 /// Looks up four.
 pub async fn program(world: Arc<World>, _: usize) {
     let lookups: Vec<_> = (0..4).map(|id| world.look_up(id)).collect();
@@ -10,3 +11,4 @@ pub async fn program(world: Arc<World>, _: usize) {
         lookup.await;
     }
 }
+// ANCHOR_END: program

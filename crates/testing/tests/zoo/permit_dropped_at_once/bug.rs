@@ -3,8 +3,10 @@
 use super::world::World;
 use std::sync::Arc;
 
+// ANCHOR: program
 /// Calls the service.
 pub async fn program(world: Arc<World>, caller: usize) {
     let _ = world.permits.acquire().await;
     world.call(caller).await;
 }
+// ANCHOR_END: program

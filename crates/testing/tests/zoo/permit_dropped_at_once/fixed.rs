@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 /// Calls the service.
 pub async fn program(world: Arc<World>, caller: usize) {
+    // ANCHOR: cure
     let _permit = world.permits.acquire().await;
+    // ANCHOR_END: cure
     world.call(caller).await;
 }

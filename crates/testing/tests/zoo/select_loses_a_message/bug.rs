@@ -4,6 +4,7 @@ use super::world::World;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{interval, sleep};
 
+// ANCHOR: program
 /// Stores every message.
 pub async fn program(world: Arc<World>, _: usize) {
     let mut inbox = world.inbox.lock().await;
@@ -23,3 +24,4 @@ pub async fn program(world: Arc<World>, _: usize) {
         }
     }
 }
+// ANCHOR_END: program

@@ -11,6 +11,7 @@ use tokio::{
 pub async fn program(world: Arc<World>, _: usize) {
     let mut inbox = world.inbox.lock().await;
     let mut ticks = interval(Duration::from_millis(15));
+    // ANCHOR: cure
     while !inbox.is_empty() {
         let lookup = sleep(Duration::from_millis(10));
         pin!(lookup);
@@ -25,4 +26,5 @@ pub async fn program(world: Arc<World>, _: usize) {
             world.stored.lock().expect("no panic holds it").push(message);
         }
     }
+    // ANCHOR_END: cure
 }

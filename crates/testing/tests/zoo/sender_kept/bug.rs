@@ -4,6 +4,7 @@ use super::world::{SENSORS, World};
 use std::sync::Arc;
 use tokio::{sync::mpsc, task::JoinSet};
 
+// ANCHOR: program
 /// Stores a reading of each sensor.
 pub async fn program(world: Arc<World>, _: usize) {
     let (send, mut readings) = mpsc::channel(8);
@@ -16,3 +17,4 @@ pub async fn program(world: Arc<World>, _: usize) {
         world.store(reading);
     }
 }
+// ANCHOR_END: program

@@ -12,7 +12,9 @@ pub async fn program(world: Arc<World>, _: usize) {
         let (world, send) = (world.clone(), send.clone());
         sensors.spawn(async move { send.send(world.read(sensor).await).await });
     }
+    // ANCHOR: cure
     drop(send);
+    // ANCHOR_END: cure
     while let Some(reading) = readings.recv().await {
         world.store(reading);
     }

@@ -3,6 +3,7 @@
 use super::world::World;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+// ANCHOR: program
 async fn store(world: &World, part: usize) -> Result<(), String> {
     world.upload(part).await?;
     world.index(part).await;
@@ -15,3 +16,4 @@ pub async fn program(world: Arc<World>, _: usize) {
         world.told.fetch_add(1, Relaxed);
     }
 }
+// ANCHOR_END: program

@@ -3,6 +3,7 @@
 use super::world::World;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+// ANCHOR: cure
 struct Uploaded<'a>(&'a World, usize);
 impl Drop for Uploaded<'_> {
     fn drop(&mut self) {
@@ -16,6 +17,7 @@ async fn store(world: &World, part: usize) -> Result<(), String> {
     world.index(part).await;
     Ok(())
 }
+// ANCHOR_END: cure
 
 /// Stores both parts.
 pub async fn program(world: Arc<World>, _: usize) {

@@ -3,6 +3,7 @@
 use super::world::World;
 use std::sync::Arc;
 
+// ANCHOR: program
 /// One operates, the other works until it is shut down.
 pub async fn program(world: Arc<World>, n: usize) {
     if n == 0 {
@@ -17,3 +18,4 @@ pub async fn program(world: Arc<World>, n: usize) {
         }
     }
 }
+// ANCHOR_END: program

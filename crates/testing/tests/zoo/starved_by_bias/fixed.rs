@@ -10,10 +10,12 @@ pub async fn program(world: Arc<World>, n: usize) {
     }
     let Some(mut jobs) = world.jobs() else { return };
     loop {
+        // ANCHOR: cure
         tokio::select! {
             biased;
             () = world.shutdown() => return,
             Some(job) = jobs.recv() => world.work(job).await,
         }
+        // ANCHOR_END: cure
     }
 }

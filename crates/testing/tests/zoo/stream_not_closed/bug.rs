@@ -4,6 +4,7 @@ use super::world::{PAGES, World};
 use futures_util::{Stream, StreamExt as _, stream};
 use std::sync::Arc;
 
+// ANCHOR: program
 async fn pages(world: &World) -> impl Stream<Item = usize> {
     world.open().await;
     stream::unfold(0, async |page| {
@@ -20,3 +21,4 @@ pub async fn program(world: Arc<World>, _: usize) {
     let found = pages(&world).await.any(async |page| page == 2).await;
     world.answer(found);
 }
+// ANCHOR_END: program

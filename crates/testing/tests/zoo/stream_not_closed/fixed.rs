@@ -4,6 +4,7 @@ use super::world::{PAGES, World};
 use futures_util::{Stream, StreamExt as _, stream};
 use std::sync::Arc;
 
+// ANCHOR: cure
 async fn pages(world: &World) -> impl Stream<Item = usize> {
     let cursor = world.cursor().await;
     stream::unfold((cursor, 0), async |(cursor, page)| {
@@ -13,6 +14,7 @@ async fn pages(world: &World) -> impl Stream<Item = usize> {
         Some((world.read(page).await, (cursor, page + 1)))
     })
 }
+// ANCHOR_END: cure
 
 /// Looks for page 2.
 pub async fn program(world: Arc<World>, _: usize) {

@@ -4,6 +4,7 @@ use super::world::{READERS, World};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
+// ANCHOR: program
 /// Sends it to all.
 pub async fn program(world: Arc<World>, _: usize) {
     let mut sends = JoinSet::new();
@@ -14,3 +15,4 @@ pub async fn program(world: Arc<World>, _: usize) {
     let sent = outcomes.into_iter().filter_map(|outcome| outcome.ok()).collect();
     *world.sent.lock().expect("no panic holds it") = sent;
 }
+// ANCHOR_END: program

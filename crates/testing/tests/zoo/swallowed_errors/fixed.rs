@@ -10,10 +10,12 @@ pub async fn program(world: Arc<World>, _: usize) {
     for reader in 0..READERS {
         sends.spawn(world.clone().send(reader));
     }
+    // ANCHOR: cure
     for outcome in sends.join_all().await {
         match outcome.read() {
             Ok(reader) => world.sent.lock().expect("no panic holds it").push(reader),
             Err(error) => world.again.lock().expect("no panic holds it").push(error),
         }
     }
+    // ANCHOR_END: cure
 }

@@ -3,6 +3,7 @@
 use super::world::World;
 use std::sync::Arc;
 
+// ANCHOR: program
 /// Takes an order.
 pub async fn program(world: Arc<World>, _: usize) {
     world.store().await;
@@ -11,3 +12,4 @@ pub async fn program(world: Arc<World>, _: usize) {
         world.mail(address).await;
     });
 }
+// ANCHOR_END: program

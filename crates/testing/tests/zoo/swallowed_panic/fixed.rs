@@ -6,10 +6,12 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 /// Takes an order.
 pub async fn program(world: Arc<World>, _: usize) {
     world.store().await;
+    // ANCHOR: cure
     match world.address().await {
         Some(address) => world.mail(address).await,
         None => {
             world.unreachable.fetch_add(1, Relaxed);
         }
     }
+    // ANCHOR_END: cure
 }
