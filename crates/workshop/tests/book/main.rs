@@ -1,7 +1,9 @@
 //! What a page of the book can get wrong, found without building it: every check is a function from the repository's
 //! text files to the list of faults, and each is also shown a repository with that fault in it.
 
+mod cheat_sheet;
 mod fences;
+mod found_by;
 mod includes;
 mod links;
 mod markdown;
@@ -46,4 +48,14 @@ fn the_summary_and_the_pages_agree() {
 #[test]
 fn no_page_is_longer_than_a_reader_will_stay() {
     none(&words::faults(&Repository::read()));
+}
+
+#[test]
+fn the_cheat_sheet_has_every_line_in_both_languages() {
+    none(&cheat_sheet::faults(&Repository::read()));
+}
+
+#[test]
+fn what_the_gotchas_say_of_the_detectors_is_what_the_matrix_says() {
+    none(&found_by::settle(&Repository::read()));
 }

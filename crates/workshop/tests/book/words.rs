@@ -4,6 +4,13 @@ use crate::{markdown::parse, repository::Repository};
 
 const MOST: usize = 900;
 
+/// Pages to look things up in, which nobody reads from top to bottom. They too have an end.
+const LOOKED_UP: [(&str, usize); 3] = [
+    ("docs/src/cheat-sheet.md", 1200),
+    ("docs/src/coming-from-asyncio.md", 2000),
+    ("docs/src/gotchas.md", 2000),
+];
+
 /// Pages that are too long, not counting their code; and pages that do not begin with their one title.
 pub(crate) fn faults(repository: &Repository) -> Vec<String> {
     let mut faults = Vec::new();
@@ -11,8 +18,9 @@ pub(crate) fn faults(repository: &Repository) -> Vec<String> {
         let page = parse(text);
         let words = page.prose.iter().flat_map(|(_, line)| line.split_whitespace());
         let count = words.filter(|word| word.contains(char::is_alphanumeric)).count();
-        if count >= MOST {
-            faults.push(format!("{path}: {count} words; a page stays under {MOST}"));
+        let most = LOOKED_UP.iter().find(|(page, _)| *page == path).map_or(MOST, |(_, most)| *most);
+        if count >= most {
+            faults.push(format!("{path}: {count} words; this page stays under {most}"));
         }
         let titles = page.prose.iter().filter(|(_, line)| line.starts_with("# ")).count();
         if titles != 1 || !text.starts_with("# ") {
