@@ -10,13 +10,10 @@
 //! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
 //! | [`mod@queue`] | items that come from elsewhere, faster than they are done | as asked: skip, retry or stop | each accepted item once, as [`queue::Ended`] |
 //! | [`first`] | any one of several answers will do | the others go on | the first value, or every error in input order |
-//!
-//! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`]
-//! and an owned task are what they share.
 //! | [`mod@partial`] | many of the same, of which a part is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
 //!
-//! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`] and
-//! [`Retryable`] are what they share.
+//! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`],
+//! [`Retryable`] and an owned task are what they share.
 
 mod retryable;
 mod settled;

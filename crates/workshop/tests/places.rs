@@ -12,18 +12,20 @@ const CHAPTERS: [&str; 1] = ["concurrency"];
 const LOOSE: [&str; 1] = ["testing"];
 
 /// What a pattern does without, and why.
-const WITHOUT: [(&str, &str, &str); 3] = [
-    ("partial", "bench", "it is gather with keys and a counter, and the bench of gather measures that"),
+const WITHOUT: [(&str, &str, &str); 5] = [
     ("task_group", "bench", "its cost is that of the JoinSet inside, which the bench of gather measures"),
+    ("timeout", "bench", "one timer a call: neither speed nor memory is the point"),
     (
         "join",
         "bench",
         "it is tokio's `join!` with a `catch_unwind` a branch: its point is what it does, not how fast",
+    ),
+    ("partial", "bench", "it is gather with keys and a counter, and the bench of gather measures that"),
+    (
         "first",
         "bench",
         "one box and a few polls an attempt, for a handful of attempts that wait on a network",
     ),
-    ("timeout", "bench", "one timer a call: neither speed nor memory is the point"),
 ];
 
 fn root() -> PathBuf {
