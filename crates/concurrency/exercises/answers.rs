@@ -4,6 +4,7 @@
     unused_extern_crates,
     clippy::disallowed_methods,
     clippy::let_underscore_future,
+    clippy::unused_async,
     clippy::unwrap_used,
     clippy::todo,
     let_underscore_drop,
@@ -19,5 +20,6 @@ mod gather;
 mod join;
 mod partial;
 mod queue;
+mod shared_state;
 mod task_group;
 mod timeout;

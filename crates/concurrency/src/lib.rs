@@ -7,10 +7,10 @@
 //! | [`bounded`] | the same, from a source without end or for a slow reader | the others go on | a stream of [`Settled`] |
 //! | [`mod@timeout`] | an answer that is of no use after a moment | its error comes back as it is | the value, or [`TimedOut`]: whose limit fired |
 //! | [`mod@join`] | a few different ones that may borrow, in one task | the others go on to their end | every value, or every error |
-//! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
 //! | [`mod@queue`] | items that come from elsewhere, faster than they are done | as asked: skip, retry or stop | each accepted item once, as [`queue::Ended`] |
 //! | [`first`] | any one of several answers will do | the others go on | the first value, or every error in input order |
 //! | [`mod@partial`] | many of the same, of which a part is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
+//! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`],
 //! [`Retryable`] and an owned task are what they share.

@@ -11,7 +11,17 @@ pub(crate) struct Chapter {
 pub(crate) const COURSE: &[Chapter] = &[
     Chapter {
         name: "concurrency",
-        exercises: &["gather", "task_group", "bounded", "timeout", "join", "partial", "first", "queue"],
+        exercises: &[
+            "gather",
+            "task_group",
+            "bounded",
+            "timeout",
+            "join",
+            "partial",
+            "first",
+            "queue",
+            "shared_state",
+        ],
     },
     Chapter {
         name: "testing",

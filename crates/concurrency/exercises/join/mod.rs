@@ -1,6 +1,5 @@
 mod check;
 mod solution;
-#[expect(clippy::unused_async, reason = "still to do: there is nothing to await yet")]
 mod stub;
 mod wrong {
     pub(super) mod awaits_tasks_in_order;

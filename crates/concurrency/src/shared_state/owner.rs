@@ -16,7 +16,7 @@ use tokio::{
 /// Gives the state to a task of its own; what comes back is how to reach it, and how to end it.
 ///
 /// Take it when changes await in the middle and are to be brought to their end whoever waits for them: the task is nobody's
-/// caller. Take a std `Mutex` when they don't await: a call costs two wake-ups and an allocation. Take several owners,
+/// caller. Take a std `Mutex` when they don't await: a call costs two wake-ups and a few allocations. Take several owners,
 /// one for each key, when one is too slow: an owner does one thing at a time, and that is what it is for.
 ///
 /// `mailbox` is how many calls may wait for their turn; the others wait for room, in the order in which they came.

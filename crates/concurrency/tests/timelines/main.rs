@@ -6,6 +6,7 @@ mod gather;
 mod join;
 mod partial;
 mod queue;
+mod shared_state;
 mod task_group;
 mod timeout;
 
@@ -21,6 +22,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("partial", partial::record),
     ("first", first::record),
     ("queue", queue::record),
+    ("shared_state", shared_state::record),
 ];
 
 #[test]
