@@ -79,6 +79,33 @@ async def two_at_once() -> None:
     assert (user, cart) == ("page 1", "page 2")
 
 
+async def two_to_their_end() -> None:
+    # ANCHOR: join_all
+    both = await asyncio.gather(
+        fetch(13), fetch(14), return_exceptions=True
+    )
+    # ANCHOR_END: join_all
+    assert [str(outcome) for outcome in both] == ["refused", "page 14"]
+
+
+async def a_part_is_of_use() -> None:
+    ids = [1, 13, 2]
+    # ANCHOR: partial
+    pages, errors = {}, {}
+
+    async def safe_fetch(id: int) -> None:
+        try:
+            pages[id] = await fetch(id)
+        except ConnectionError as error:
+            errors[id] = error
+
+    async with asyncio.TaskGroup() as group:
+        for id in ids:
+            group.create_task(safe_fetch(id))
+    # ANCHOR_END: partial
+    assert pages == {1: "page 1", 2: "page 2"} and list(errors) == [13]
+
+
 async def many_at_once() -> None:
     ids = [1, 13, 2]
     pages, errors = [], []
@@ -379,6 +406,28 @@ async def work_a_queue_off() -> None:
     assert taken() == [7]
 
 
+async def workers_take_from_a_queue() -> None:
+    ids = [1, 13, 2]
+    done, failed = [], []
+    # ANCHOR: workers
+    queue = asyncio.Queue(maxsize=2)
+
+    async def worker() -> None:
+        while (id := await queue.get()) is not None:
+            try:
+                done.append(await fetch(id))
+            except ConnectionError as error:
+                failed.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(worker())
+        for id in [*ids, None, None]:
+            await queue.put(id)
+    # ANCHOR_END: workers
+    assert (len(done), len(failed)) == (2, 1)
+
+
 async def do_not_wait_for_room() -> None:
     queue: asyncio.Queue[int] = asyncio.Queue(maxsize=1)
     # ANCHOR: queue_full
@@ -460,6 +509,25 @@ async def lock_across_an_await() -> None:
         row = await connection.query()
     # ANCHOR_END: lock
     assert row == "page 1" and not lock.locked()
+
+
+async def change_with_an_await_in_the_middle() -> None:
+    lock = asyncio.Lock()
+    accounts = [50, 50]
+
+    async def check() -> None:
+        await asyncio.sleep(0)
+
+    async def transfer() -> None:
+        # ANCHOR: change
+        async with lock:
+            await check()
+            accounts[0] -= 10
+            accounts[1] += 10
+        # ANCHOR_END: change
+
+    await transfer()
+    assert accounts == [40, 60]
 
 
 # ANCHOR: generator
@@ -619,6 +687,8 @@ async def main(pool: ProcessPoolExecutor) -> None:
         call,
         start_and_take_the_result_later,
         two_at_once,
+        two_to_their_end,
+        a_part_is_of_use,
         many_at_once,
         parts_of_one_whole,
         a_part_fails,
@@ -639,6 +709,7 @@ async def main(pool: ProcessPoolExecutor) -> None:
         open_and_close,
         hand_over,
         work_a_queue_off,
+        workers_take_from_a_queue,
         do_not_wait_for_room,
         hand_one_value_over,
         tell_all,
@@ -646,6 +717,7 @@ async def main(pool: ProcessPoolExecutor) -> None:
         meet,
         change_what_is_shared,
         lock_across_an_await,
+        change_with_an_await_in_the_middle,
         iterate,
         iterate_by_hand,
         try_again,

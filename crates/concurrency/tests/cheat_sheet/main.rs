@@ -8,12 +8,14 @@
 
 // ANCHOR: imports
 use concurrency::{
-    Deadline, Settled, TimedOut, bounded, gather,
-    gather_until, task_group,
+    Deadline, Settled, TimedOut, bounded, first, gather,
+    gather_until, join, partial,
+    queue::{self, OnFailure, Settings},
+    shared_state::Committed,
+    task_group,
 };
 use futures_util::{
-    Stream, StreamExt as _, TryStreamExt as _,
-    future::{ready, select_ok},
+    Stream, StreamExt as _, TryStreamExt as _, future::ready,
     stream,
 };
 use std::{
@@ -58,8 +60,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-type Tested =
-    Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Tested = Result<(), Box<dyn std::error::Error>>;
 
 #[derive(Debug, thiserror::Error)]
 enum PageError {
@@ -164,6 +165,31 @@ async fn two_are_awaited_at_once() -> Tested {
     );
     assert_eq!(began.elapsed(), ms(20));
     Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_are_brought_to_their_end() {
+    let began = Instant::now();
+    // ANCHOR: join_all
+    let both = join::all((fetch(13), fetch(14))).await;
+    // ANCHOR_END: join_all
+    let errors = both.unwrap_err();
+    assert_eq!(errors.failures().count(), 1);
+    assert_eq!(began.elapsed(), ms(140));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_is_of_use() {
+    let ids = [1, 13, 2];
+    // ANCHOR: partial
+    let report = partial(ids, LIMIT, |id| fetch(*id)).await;
+    let (pages, errors) = (report.ok, report.failed);
+    // ANCHOR_END: partial
+    assert_eq!(
+        pages,
+        [(1, "page 1".to_owned()), (2, "page 2".to_owned())]
+    );
+    assert_eq!(errors[0].0, 13);
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,9 +312,8 @@ async fn the_first_to_finish_is_taken() -> Tested {
 #[tokio::test(start_paused = true)]
 async fn the_first_to_succeed_is_taken() -> Tested {
     // ANCHOR: first
-    let calls = [fetch(13), fetch(14)].map(Box::pin);
-    let (page, others) = select_ok(calls).await?;
-    drop(others); // Still alive until here.
+    let calls = [fetch(13), fetch(14)];
+    let (_which, page) = first::of(calls).success().await?;
     // ANCHOR_END: first
     assert_eq!(page, "page 14");
     Ok(())
@@ -508,6 +533,25 @@ async fn a_queue_is_worked_off() -> Tested {
 }
 
 #[tokio::test(start_paused = true)]
+async fn workers_take_from_a_queue() {
+    let ids = [1, 13, 2];
+    // ANCHOR: workers
+    let settings = Settings {
+        capacity: LIMIT,
+        workers: LIMIT,
+        on_error: OnFailure::Skip,
+        on_panic: OnFailure::Stop,
+    };
+    let ids = stream::iter(ids);
+    let report = queue::run(ids, settings, fetch).await;
+    // ANCHOR_END: workers
+    assert_eq!(
+        (report.done.len(), report.failed.len()),
+        (2, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn room_is_not_waited_for() {
     let shown = Shown::default();
     let show = |what: String| shown.push(what);
@@ -606,6 +650,23 @@ async fn a_lock_is_held_across_an_await() -> Tested {
     assert_eq!(row, "page 1");
     assert!(connection.try_lock().is_ok());
     Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_made_whole_or_not_at_all() {
+    let accounts = Committed::new([50, 50]);
+    let check = || sleep(ms(10));
+    let transfer = async {
+        // ANCHOR: change
+        let mut draft = accounts.begin().await;
+        draft[0] -= 10;
+        check().await;
+        draft[1] += 10;
+        draft.commit();
+        // ANCHOR_END: change
+    };
+    assert!(timeout(ms(5), transfer).await.is_err());
+    assert_eq!(*accounts.snapshot(), [50, 50]);
 }
 
 // ANCHOR: generator
