@@ -15,6 +15,7 @@
 extern crate futures_util as futures;
 
 mod bounded;
+mod cancel;
 mod first;
 mod gather;
 mod join;

@@ -11,6 +11,7 @@
 //! | [`first`] | any one of several answers will do | the others go on | the first value, or every error in input order |
 //! | [`mod@partial`] | many of the same, of which a part is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
 //! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
+//! | [`mod@cancel`] | work that is stopped from outside: a client that leaves, a shutdown | its error comes back, or is told where nobody waits | what had begun is finished; [`Scope::close`] says what was not |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`],
 //! [`Retryable`] and an owned task are what they share.
@@ -20,6 +21,7 @@ mod settled;
 mod task;
 
 pub mod bounded;
+pub mod cancel;
 pub mod first;
 pub mod gather;
 pub mod join;
@@ -29,6 +31,7 @@ pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
 
+pub use cancel::Scope;
 pub use first::{First, FirstError};
 pub use gather::{gather, gather_until};
 pub use join::JoinErrors;

@@ -20,6 +20,7 @@ pub(crate) const COURSE: &[Chapter] = &[
             "partial",
             "first",
             "queue",
+            "cancel",
             "shared_state",
         ],
     },

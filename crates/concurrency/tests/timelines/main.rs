@@ -1,6 +1,7 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
 mod bounded;
+mod cancel;
 mod first;
 mod gather;
 mod join;
@@ -22,6 +23,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("partial", partial::record),
     ("first", first::record),
     ("queue", queue::record),
+    ("cancel", cancel::record),
     ("shared_state", shared_state::record),
 ];
 
