@@ -12,6 +12,7 @@
 //! | [`mod@partial`] | many of the same, of which a part is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
 //! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
 //! | [`mod@cancel`] | work that is stopped from outside: a client that leaves, a shutdown | its error comes back, or is told where nobody waits | what had begun is finished; [`Scope::close`] says what was not |
+//! | [`rate_limit`] | a quota: so many a second, and so many at once | its place is free again, what it spent is spent | a [`Permit`] to make one request |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`],
 //! [`Retryable`] and an owned task are what they share.
@@ -27,16 +28,19 @@ pub mod gather;
 pub mod join;
 pub mod partial;
 pub mod queue;
+pub mod rate_limit;
 pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
-
+#[cfg(feature = "rate-limit")]
 pub use cancel::Scope;
 pub use first::{First, FirstError};
 pub use gather::{gather, gather_until};
 pub use join::JoinErrors;
 pub use partial::{Failure, GiveUp, Report, partial, partial_until};
 pub use queue::{Queue, Workers, queue};
+#[cfg(feature = "rate-limit")]
+pub use rate_limit::{PerKey, Permit, Rate, RateLimit, Refused};
 pub use retryable::Retryable;
 pub use settled::{Panic, Settled};
 pub use shared_state::{Committed, Owned, Owner};

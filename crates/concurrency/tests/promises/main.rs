@@ -7,6 +7,7 @@ mod gather;
 mod join;
 mod partial;
 mod queue;
+mod rate_limit;
 mod shared_state;
 mod task_group;
 mod timeout;
