@@ -28,11 +28,12 @@ pub mod gather;
 pub mod join;
 pub mod partial;
 pub mod queue;
+#[cfg(feature = "rate-limit")]
 pub mod rate_limit;
 pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
-#[cfg(feature = "rate-limit")]
+
 pub use cancel::Scope;
 pub use first::{First, FirstError};
 pub use gather::{gather, gather_until};
