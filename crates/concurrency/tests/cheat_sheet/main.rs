@@ -906,3 +906,21 @@ async fn a_set_that_is_dropped_does_not_wait() {
     yield_now().await;
     assert_eq!(*log.lock().unwrap(), ["dropped"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_handle_lets_its_task_run_on() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let task = || {
+        let note = DropNote(log.clone());
+        async move {
+            hang().await.ok();
+            drop(note);
+        }
+    };
+    drop(tokio::spawn(task()));
+    sleep(ms(10)).await;
+    assert!(log.lock().unwrap().is_empty());
+    drop(AbortOnDropHandle::new(tokio::spawn(task())));
+    sleep(ms(10)).await;
+    assert_eq!(*log.lock().unwrap(), ["dropped"]);
+}
