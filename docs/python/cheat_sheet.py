@@ -602,6 +602,20 @@ async def so_many_a_second() -> None:
     ids = [1, 2, 3]
     loop = asyncio.get_running_loop()
     began = loop.time()
+    # ANCHOR: per_second
+    begin = loop.time()
+    for id in ids:
+        await asyncio.sleep(begin - loop.time())
+        begin = max(begin, loop.time()) + 0.002
+        show(await fetch(id))
+    # ANCHOR_END: per_second
+    assert len(taken()) == 3 and loop.time() - began >= 0.004
+
+
+async def keep_a_distance() -> None:
+    ids = [1, 2, 3]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     # ANCHOR: rate_limit
     for id in ids:
         show(await fetch(id))
@@ -722,6 +736,7 @@ async def main(pool: ProcessPoolExecutor) -> None:
         iterate_by_hand,
         try_again,
         so_many_a_second,
+        keep_a_distance,
         carry_a_value_along,
     ):
         await line()

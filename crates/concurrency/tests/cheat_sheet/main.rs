@@ -8,8 +8,8 @@
 
 // ANCHOR: imports
 use concurrency::{
-    Deadline, Settled, TimedOut, bounded, first, gather,
-    gather_until, join, partial,
+    Deadline, Rate, RateLimit, Scope, Settled, TimedOut,
+    bounded, first, gather, gather_until, join, partial,
     queue::{self, OnFailure, Settings},
     shared_state::Committed,
     task_group,
@@ -56,6 +56,7 @@ use std::{
     cell::RefCell,
     env, fmt,
     future::pending,
+    num::NonZeroU32,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 use tokio::time::Instant;
@@ -433,22 +434,29 @@ async fn work_is_asked_to_stop() -> Tested {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_must_not_stop_is_a_task() -> Tested {
+async fn what_must_not_stop_is_seen_through() {
     let shown = Shown::default();
     let show = |what| shown.push(what);
-    let save = || async {
+    let saved = Arc::new(AtomicU32::new(0));
+    let saves = saved.clone();
+    let save = || async move {
         sleep(ms(50)).await;
-        "order"
+        saves.fetch_add(1, Relaxed);
+        Ok::<_, PageError>(())
     };
+    let scope =
+        Scope::new("program", |lost| panic!("{lost}"));
     // ANCHOR: shield
-    let mut saving = tokio::spawn(save());
-    if timeout(ms(20), &mut saving).await.is_err() {
+    let saving = scope.shield("save", save());
+    if timeout(ms(20), saving).await.is_err() {
         show("still saving");
     }
+    // ... and at the end:
+    let report = scope.close("shutdown", ms(100)).await;
     // ANCHOR_END: shield
+    assert!(report.is_clean());
     assert_eq!(shown.taken(), ["still saving"]);
-    assert_eq!(saving.await?, "order");
-    Ok(())
+    assert_eq!(saved.load(Relaxed), 1);
 }
 
 // ANCHOR: finally
@@ -762,6 +770,27 @@ async fn it_is_tried_again() -> Tested {
     assert_eq!(
         (page.as_str(), tries.load(Relaxed)),
         ("page 1", 3)
+    );
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_begin_in_a_second() -> Tested {
+    const TEN: NonZeroU32 = NonZeroU32::new(10).unwrap();
+    let (ids, shown) = ([0, 0, 0], Shown::default());
+    let show = |page: String| shown.push(page);
+    let began = Instant::now();
+    // ANCHOR: per_second
+    let limit = RateLimit::new(Rate::per_second(TEN), LIMIT);
+    for id in ids {
+        let permit = limit.acquire().await;
+        show(fetch(id).await?);
+        drop(permit);
+    }
+    // ANCHOR_END: per_second
+    assert_eq!(
+        (shown.taken().len(), began.elapsed()),
+        (3, ms(200))
     );
     Ok(())
 }
