@@ -1,4 +1,10 @@
-use std::{any::Any, fmt, panic::resume_unwind};
+use std::{
+    any::Any,
+    borrow::Cow,
+    fmt,
+    panic::resume_unwind,
+    sync::{Mutex, PoisonError},
+};
 
 /// How one item ended: the typed counterpart of what `asyncio.gather(..., return_exceptions=True)` mixes into its list.
 ///
@@ -46,23 +52,28 @@ impl<T, E> Settled<T, E> {
 /// let panic = Panic::new(payload);
 /// assert_eq!(panic.message(), "row 7 has no price");
 /// ```
-pub struct Panic(Box<dyn Any + Send>);
+pub struct Panic {
+    message: Cow<'static, str>,
+    // Behind a lock that is never taken: so an error that holds a panic is `Sync`, as `Box<dyn Error + Send + Sync>` asks.
+    payload: Mutex<Box<dyn Any + Send>>,
+}
 
 impl Panic {
     /// Wraps the payload that `catch_unwind` or a `JoinError` gave.
     #[must_use]
     pub fn new(payload: Box<dyn Any + Send>) -> Self {
-        Self(payload)
+        let message = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
+            (Some(message), _) => Cow::Borrowed(*message),
+            (_, Some(message)) => Cow::Owned(message.clone()),
+            _ => Cow::Borrowed("a panic without a message"),
+        };
+        Self { message, payload: Mutex::new(payload) }
     }
 
     /// What the panic said, or a stand-in if its payload is no text.
     #[must_use]
     pub fn message(&self) -> &str {
-        match (self.0.downcast_ref::<&str>(), self.0.downcast_ref::<String>()) {
-            (Some(message), _) => message,
-            (_, Some(message)) => message,
-            _ => "a panic without a message",
-        }
+        &self.message
     }
 
     /// Goes on with the panic in the caller, without printing it a second time.
@@ -70,7 +81,7 @@ impl Panic {
     /// # Panics
     /// Always: that is what it is for.
     pub fn resume(self) -> ! {
-        resume_unwind(self.0)
+        resume_unwind(self.payload.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -8,6 +8,7 @@ mod join;
 mod partial;
 mod queue;
 mod rate_limit;
+mod settled;
 mod shared_state;
 mod task_group;
 mod timeout;
