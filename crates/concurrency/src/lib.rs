@@ -13,6 +13,7 @@
 //! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
 //! | [`mod@cancel`] | work that is stopped from outside: a client that leaves, a shutdown | its error comes back, or is told where nobody waits | what had begun is finished; [`Scope::close`] says what was not |
 //! | [`rate_limit`] | a quota: so many a second, and so many at once | its place is free again, what it spent is spent | a [`Permit`] to make one request |
+//! | [`background`] | work that outlives the request that began it | the sink is told, and it is restarted if it has to be | [`background::Report`]: how each ended |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`],
 //! [`Retryable`] and an owned task are what they share.
@@ -21,6 +22,7 @@ mod retryable;
 mod settled;
 mod task;
 
+pub mod background;
 pub mod bounded;
 pub mod cancel;
 pub mod first;
@@ -34,6 +36,7 @@ pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
 
+pub use background::{Spawner, Supervisor};
 pub use cancel::Scope;
 pub use first::{First, FirstError};
 pub use gather::{gather, gather_until};

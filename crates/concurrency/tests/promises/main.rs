@@ -1,5 +1,6 @@
 //! What each pattern promises, a promise a test. One binary for all: linking is what costs the time.
 
+mod background;
 mod bounded;
 mod cancel;
 mod first;

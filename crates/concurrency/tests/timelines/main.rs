@@ -1,5 +1,6 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
+mod background;
 mod bounded;
 mod cancel;
 mod first;
@@ -23,6 +24,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("partial", partial::record),
     ("first", first::record),
     ("queue", queue::record),
+    ("background", background::record),
     ("cancel", cancel::record),
     ("shared_state", shared_state::record),
 ];
