@@ -14,13 +14,14 @@
 // As in each exercise's main.rs: an answer may call it by the name of the facade.
 extern crate futures_util as futures;
 
-mod bounded;
-mod cancel;
-mod first;
 mod gather;
+mod task_group;
+mod bounded;
+mod timeout;
 mod join;
 mod partial;
+mod first;
 mod queue;
+mod background;
+mod cancel;
 mod shared_state;
-mod task_group;
-mod timeout;

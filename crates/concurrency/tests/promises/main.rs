@@ -1,15 +1,15 @@
 //! What each pattern promises, a promise a test. One binary for all: linking is what costs the time.
 
-mod background;
-mod bounded;
-mod cancel;
-mod first;
 mod gather;
+mod task_group;
+mod bounded;
+mod timeout;
 mod join;
 mod partial;
+mod first;
 mod queue;
+mod background;
+mod cancel;
+mod shared_state;
 mod rate_limit;
 mod settled;
-mod shared_state;
-mod task_group;
-mod timeout;

@@ -1,16 +1,16 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
-mod background;
-mod bounded;
-mod cancel;
-mod first;
 mod gather;
+mod task_group;
+mod bounded;
+mod timeout;
 mod join;
 mod partial;
+mod first;
 mod queue;
+mod background;
+mod cancel;
 mod shared_state;
-mod task_group;
-mod timeout;
 
 use std::path::Path;
 use testing::goldens::{self, Record};
