@@ -25,3 +25,4 @@ mod queue;
 mod background;
 mod cancel;
 mod shared_state;
+mod retry;

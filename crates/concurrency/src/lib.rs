@@ -12,6 +12,7 @@
 //! | [`mod@partial`] | many of the same, of which a part is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
 //! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
 //! | [`mod@cancel`] | work that is stopped from outside: a client that leaves, a shutdown | its error comes back, or is told where nobody waits | what had begun is finished; [`Scope::close`] says what was not |
+//! | [`mod@retry`] | one call whose error may pass | it is asked again, within a deadline and a budget | the value, or [`RetryError`]: every attempt |
 //! | [`rate_limit`] | a quota: so many a second, and so many at once | its place is free again, what it spent is spent | a [`Permit`] to make one request |
 //! | [`background`] | work that outlives the request that began it | the sink is told, and it is restarted if it has to be | [`background::Report`]: how each ended |
 //!
@@ -32,6 +33,7 @@ pub mod partial;
 pub mod queue;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
+pub mod retry;
 pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
@@ -45,6 +47,9 @@ pub use partial::{Failure, GiveUp, Report, partial, partial_until};
 pub use queue::{Queue, Workers, queue};
 #[cfg(feature = "rate-limit")]
 pub use rate_limit::{PerKey, Permit, Rate, RateLimit, Refused};
+pub use retry::{
+    Attempt, AttemptError, Backoff, FailedAttempt, GaveUp, Idempotency, Retry, RetryBudget, RetryError,
+};
 pub use retryable::Retryable;
 pub use settled::{Panic, Settled};
 pub use shared_state::{Committed, Owned, Owner};

@@ -1,7 +1,7 @@
 use std::{convert::Infallible, time::Duration};
 
-/// What can be done about an error: the one classification that [`partial`](mod@crate::partial) and a
-/// retry share.
+/// What can be done about an error: the one classification that [`partial`](mod@crate::partial) and
+/// [`retry`](mod@crate::retry) share.
 ///
 /// Implement it for the error type of a backend, beside that type: whoever calls should not have to read a status code.
 ///

@@ -11,5 +11,6 @@ mod queue;
 mod background;
 mod cancel;
 mod shared_state;
+mod retry;
 mod rate_limit;
 mod settled;

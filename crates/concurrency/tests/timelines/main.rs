@@ -11,6 +11,7 @@ mod queue;
 mod background;
 mod cancel;
 mod shared_state;
+mod retry;
 
 use std::path::Path;
 use testing::goldens::{self, Record};
@@ -27,6 +28,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("background", background::record),
     ("cancel", cancel::record),
     ("shared_state", shared_state::record),
+    ("retry", retry::record),
 ];
 
 #[test]

@@ -1,0 +1,53 @@
+mod check;
+mod solution;
+mod stub;
+mod wrong {
+    // Each answer says `use super::check::{..}`, here as in the learner's file.
+    use super::check;
+
+    pub(super) mod a_key_for_each_attempt;
+    pub(super) mod a_timeout_for_each_attempt;
+    pub(super) mod any_response_is_a_success;
+    pub(super) mod doubled_without_jitter;
+    pub(super) mod fixed_pauses;
+    pub(super) mod half_a_jitter;
+    pub(super) mod ignores_retry_after;
+    pub(super) mod never_repeats_an_order;
+    pub(super) mod no_limit_for_an_attempt;
+    pub(super) mod no_longest_pause;
+    pub(super) mod one_attempt_too_few;
+    pub(super) mod one_attempt_too_many;
+    pub(super) mod pauses_after_the_last;
+    pub(super) mod pauses_do_not_grow;
+    pub(super) mod repeats_an_order;
+    pub(super) mod sleeps_towards_the_limit;
+    pub(super) mod takes_a_timeout_for_a_refusal;
+    pub(super) mod task_left_behind;
+    pub(super) mod the_last_attempt_gets_its_full_time;
+    pub(super) mod the_last_failure_only;
+    pub(super) mod tries_everything_again;
+}
+
+testing::prove_exercise!(retry, wrong: [
+    a_key_for_each_attempt,
+    a_timeout_for_each_attempt,
+    any_response_is_a_success,
+    doubled_without_jitter,
+    fixed_pauses,
+    half_a_jitter,
+    ignores_retry_after,
+    never_repeats_an_order,
+    no_limit_for_an_attempt,
+    no_longest_pause,
+    one_attempt_too_few,
+    one_attempt_too_many,
+    pauses_after_the_last,
+    pauses_do_not_grow,
+    repeats_an_order,
+    sleeps_towards_the_limit,
+    takes_a_timeout_for_a_refusal,
+    task_left_behind,
+    the_last_attempt_gets_its_full_time,
+    the_last_failure_only,
+    tries_everything_again,
+]);
