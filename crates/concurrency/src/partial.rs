@@ -36,7 +36,7 @@ pub enum GiveUp {
 /// Runs `work` on every key, at most `limit` at a time, and reports.
 ///
 /// Take it when part of an answer is of use, and somebody has to learn what is missing: the pages of a crawl, the rows of
-/// an import. Take [`gather`] when what comes back has to stay in line with what went in, a task group when a part is of
+/// an import. Take [`gather()`] when what comes back has to stay in line with what went in, a task group when a part is of
 /// no use, [`partial_until`] when the source may be down altogether.
 ///
 /// # Shape

@@ -30,7 +30,8 @@ const WITHOUT: [(&str, &str, &str); 7] = [
         "cancel",
         "bench",
         "a line in a ledger for each request: what it is for is to lose nothing, not to be quick",
-    ),    ("retry", "bench", "it waits: a random number and a timer between two calls"),
+    ),
+    ("retry", "bench", "it waits: a random number and a timer between two calls"),
 ];
 
 fn root() -> PathBuf {
