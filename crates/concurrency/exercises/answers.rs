@@ -24,5 +24,6 @@ mod first;
 mod queue;
 mod background;
 mod cancel;
+mod select;
 mod shared_state;
 mod retry;

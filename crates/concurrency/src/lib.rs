@@ -15,6 +15,7 @@
 //! | [`mod@retry`] | one call whose error may pass | it is asked again, within a deadline and a budget | the value, or [`RetryError`]: every attempt |
 //! | [`rate_limit`] | a quota: so many a second, and so many at once | its place is free again, what it spent is spent | a [`Permit`] to make one request |
 //! | [`background`] | work that outlives the request that began it | the sink is told, and it is restarted if it has to be | [`background::Report`]: how each ended |
+//! | [`mod@select`] | a task that is asked, ticks, and is told to stop | nothing is dropped halfway | one [`Event`] after another |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`],
 //! [`Retryable`] and an owned task are what they share.
@@ -35,6 +36,7 @@ pub mod queue;
 pub mod rate_limit;
 pub mod retry;
 pub mod shared_state;
+pub mod select;
 pub mod task_group;
 pub mod timeout;
 
@@ -51,6 +53,7 @@ pub use retry::{
     Attempt, AttemptError, Backoff, FailedAttempt, GaveUp, Idempotency, Retry, RetryBudget, RetryError,
 };
 pub use retryable::Retryable;
+pub use select::{Event, Events};
 pub use settled::{Panic, Settled};
 pub use shared_state::{Committed, Owned, Owner};
 pub use task_group::{Child, GroupClosed, GroupError, Stopped, TaskGroup, task_group};

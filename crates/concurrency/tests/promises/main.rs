@@ -10,6 +10,7 @@ mod first;
 mod queue;
 mod background;
 mod cancel;
+mod select;
 mod shared_state;
 mod retry;
 mod rate_limit;

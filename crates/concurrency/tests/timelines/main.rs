@@ -10,6 +10,7 @@ mod first;
 mod queue;
 mod background;
 mod cancel;
+mod select;
 mod shared_state;
 mod retry;
 
@@ -27,6 +28,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("queue", queue::record),
     ("background", background::record),
     ("cancel", cancel::record),
+    ("select", select::record),
     ("shared_state", shared_state::record),
     ("retry", retry::record),
 ];
