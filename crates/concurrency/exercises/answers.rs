@@ -14,16 +14,16 @@
 // As in each exercise's main.rs: an answer may call it by the name of the facade.
 extern crate futures_util as futures;
 
-mod gather;
-mod task_group;
+mod background;
 mod bounded;
-mod timeout;
+mod cancel;
+mod first;
+mod gather;
 mod join;
 mod partial;
-mod first;
 mod queue;
-mod background;
-mod cancel;
+mod retry;
 mod select;
 mod shared_state;
-mod retry;
+mod task_group;
+mod timeout;

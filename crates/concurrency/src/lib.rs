@@ -35,8 +35,8 @@ pub mod queue;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
 pub mod retry;
-pub mod shared_state;
 pub mod select;
+pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
 

@@ -11,7 +11,21 @@ pub(crate) struct Chapter {
 pub(crate) const COURSE: &[Chapter] = &[
     Chapter {
         name: "concurrency",
-        exercises: &["gather", "task_group", "bounded", "timeout", "join", "partial", "first", "queue", "background", "cancel", "select", "shared_state", "retry"],
+        exercises: &[
+            "gather",
+            "task_group",
+            "bounded",
+            "timeout",
+            "join",
+            "partial",
+            "first",
+            "queue",
+            "background",
+            "cancel",
+            "select",
+            "shared_state",
+            "retry",
+        ],
     },
     Chapter {
         name: "testing",

@@ -1,4 +1,5 @@
 //! What `rate_limit` promises.
+#![expect(clippy::disallowed_methods, reason = "a handful of futures that borrow, all there from the start")]
 
 use common::clock::paused;
 use concurrency::{PerKey, Permit, Rate, RateLimit, Refused};
@@ -73,7 +74,7 @@ async fn crowd(limit: &RateLimit, seed: u64, count: usize, burst: u32) -> (Begun
             let permit = if leaves { timeout(ms(takes), turn).await.ok() } else { Some(turn.await) };
             let Some(permit) = permit else { return };
             let permit = permit.expect("no more than a burst");
-            begun.lock().unwrap().push((start.elapsed(), weight));
+            begun.lock().expect("nobody panics").push((start.elapsed(), weight));
             peak.fetch_max(in_flight.fetch_add(1, Relaxed) + 1, Relaxed);
             sleep(ms(takes)).await;
             in_flight.fetch_sub(1, Relaxed);
@@ -81,7 +82,7 @@ async fn crowd(limit: &RateLimit, seed: u64, count: usize, burst: u32) -> (Begun
         });
     }
     while requests.join_next().await.transpose().expect("nobody panics").is_some() {}
-    let begun = std::mem::take(&mut *begun.lock().unwrap());
+    let begun = std::mem::take(&mut *begun.lock().expect("nobody panics"));
     (begun, peak.load(Relaxed))
 }
 
@@ -531,7 +532,11 @@ fn clones_are_one_limit_and_nothing_runs_on() {
 
 #[test]
 fn it_can_be_used_from_several_threads() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let limit = limit(1_000_000, 1_000, 3);
         let (in_flight, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -1,4 +1,5 @@
 //! What `Committed` and `own` promise, and what tokio's `Mutex` does not.
+#![expect(clippy::disallowed_methods, reason = "a handful of futures that borrow, all there from the start")]
 
 use common::clock::paused;
 use concurrency::shared_state::{CallError, Committed, Owned, Owner, own};
@@ -28,7 +29,7 @@ fn mailbox(n: usize) -> NonZeroUsize {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
 /// Two awaits in the middle: one between the halves, and one before the commit.

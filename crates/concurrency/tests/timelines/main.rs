@@ -1,18 +1,18 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
-mod gather;
-mod task_group;
+mod background;
 mod bounded;
-mod timeout;
+mod cancel;
+mod first;
+mod gather;
 mod join;
 mod partial;
-mod first;
 mod queue;
-mod background;
-mod cancel;
+mod retry;
 mod select;
 mod shared_state;
-mod retry;
+mod task_group;
+mod timeout;
 
 use std::path::Path;
 use testing::goldens::{self, Record};
