@@ -7,6 +7,7 @@
     clippy::unused_async,
     clippy::unwrap_used,
     clippy::todo,
+    clippy::unused_async,
     let_underscore_drop,
     reason = "answers are public in the file that a learner writes, and wrong ones do what one should not"
 )]
@@ -22,6 +23,7 @@ mod gather;
 mod join;
 mod partial;
 mod queue;
+mod rate_limit;
 mod retry;
 mod select;
 mod shared_state;

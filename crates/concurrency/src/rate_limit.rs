@@ -272,9 +272,8 @@ impl RateLimit {
     /// Whether a new limit in its place would not be noticed. Asked by whoever holds the only handle: nobody waits, then,
     /// and nothing is in flight.
     fn is_like_new(&self) -> bool {
-        let unused = Arc::strong_count(&self.0) == 1 && self.0.paused_until() <= Instant::now();
-        // A whole burst is there only if nothing has been spent that has not come in again.
-        unused && self.0.spend(self.0.rate.most()).is_ok()
+        // A whole burst is there only if nothing has been spent that has not come in again; in a pause it is not to be had.
+        Arc::strong_count(&self.0) == 1 && self.0.spend(self.0.rate.most()).is_ok()
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) const COURSE: &[Chapter] = &[
             "select",
             "shared_state",
             "retry",
+            "rate_limit",
         ],
     },
     Chapter {

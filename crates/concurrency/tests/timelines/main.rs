@@ -8,6 +8,7 @@ mod gather;
 mod join;
 mod partial;
 mod queue;
+mod rate_limit;
 mod retry;
 mod select;
 mod shared_state;
@@ -31,6 +32,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("select", select::record),
     ("shared_state", shared_state::record),
     ("retry", retry::record),
+    ("rate_limit", rate_limit::record),
 ];
 
 #[test]

@@ -1,0 +1,34 @@
+//! Breaks `never-more`: what comes in while nobody asks is kept without a limit: after a quiet minute hundreds begin at once.
+
+use std::{num::NonZeroU32, time::Duration};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+
+pub struct RateLimit {
+    period: Duration,
+    /// How much time is saved up, and when that was reckoned.
+    bucket: Mutex<(Duration, Instant)>,
+}
+
+impl RateLimit {
+    pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
+        let period = Duration::from_secs(1) / per_second.get();
+        Self { period, bucket: Mutex::new((period * burst.get(), Instant::now())) }
+    }
+
+    pub async fn acquire(&self) {
+        let mut bucket = self.bucket.lock().await;
+        loop {
+            let now = Instant::now();
+            let saved = bucket.0 + (now - bucket.1);
+            *bucket = (saved, now);
+            if bucket.0 >= self.period {
+                bucket.0 -= self.period;
+                return;
+            }
+            sleep(self.period - bucket.0).await;
+        }
+    }
+}
