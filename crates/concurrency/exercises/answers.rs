@@ -7,7 +7,6 @@
     clippy::unused_async,
     clippy::unwrap_used,
     clippy::todo,
-    clippy::unused_async,
     let_underscore_drop,
     reason = "answers are public in the file that a learner writes, and wrong ones do what one should not"
 )]
