@@ -293,10 +293,10 @@ fn an_iterator_is_not_asked_again_after_its_end() {
     let mut asked = 0;
     let keys = std::iter::from_fn(|| {
         asked += 1;
-        (asked != 3).then_some(asked)
+        (asked != 3 && asked < 20).then_some(asked)
     });
     let report: Report<_, _, Refusal> = paused(partial(keys, n(1), |_| scripted('v', 10)));
-    assert_eq!(report.ok.len(), 2);
+    assert_eq!((report.ok.len(), report.failed.len()), (2, 0));
 }
 
 #[test]
