@@ -77,8 +77,7 @@ where
     E: Send + 'static,
 {
     let (send, items) = mpsc::channel(settings.capacity.get());
-    let (closing, _) = watch::channel(false);
-    let closing = Arc::new(closing);
+    let (closing, closed) = watch::channel(false);
     let work = Arc::new(work);
     let start = move |tasks: &mut JoinSet<_>, item| {
         let work = work.clone();
@@ -88,8 +87,7 @@ where
     let workers = Workers {
         settings,
         items,
-        closed: closing.subscribe(),
-        closing: closing.clone(),
+        closed,
         start: Box::new(start),
         tasks: JoinSet::new(),
         running: HashMap::new(),
@@ -98,7 +96,7 @@ where
         stopped: false,
         report: Report::default(),
     };
-    (Queue { items: send, closing }, workers)
+    (Queue { items: send, closing: Arc::new(closing) }, workers)
 }
 
 /// Works on what `source` gives, to its end, and reports.
@@ -336,7 +334,6 @@ pub struct Workers<T, R, E> {
     settings: Settings,
     items: mpsc::Receiver<T>,
     closed: watch::Receiver<bool>,
-    closing: Arc<watch::Sender<bool>>,
     start: Start<T, R, E>,
     // What has ended and was not yet read is in it, too: so who does not read does not pile up outcomes.
     tasks: JoinSet<Result<R, E>>,
@@ -384,7 +381,7 @@ where
                     self.items.close();
                     None
                 }
-                item = self.items.recv(), if !self.drained && (places > 0 || self.stopped) => self.take(item),
+                item = self.items.recv(), if !self.drained && places > 0 => self.take(item),
                 else => return None,
             };
             if let Some(ended) = ended {
@@ -422,7 +419,7 @@ where
     /// # Cancel safety
     /// As [`drain`](Self::drain).
     pub async fn drain_until(&mut self, stop: impl Future) -> Report<T, R, E> {
-        self.closing.send_replace(true);
+        self.items.close();
         self.finish(stop).await
     }
 
@@ -451,7 +448,6 @@ where
     /// Takes no more, from producers or from the queue.
     fn stop(&mut self) {
         self.stopped = true;
-        self.closing.send_replace(true);
         self.items.close();
     }
 
