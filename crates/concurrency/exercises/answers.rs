@@ -17,6 +17,7 @@ extern crate futures_util as futures;
 mod background;
 mod bounded;
 mod cancel;
+mod deadlock;
 mod first;
 mod gather;
 mod join;

@@ -27,6 +27,7 @@ mod task;
 pub mod background;
 pub mod bounded;
 pub mod cancel;
+pub mod deadlock;
 pub mod first;
 pub mod gather;
 pub mod join;
@@ -42,6 +43,7 @@ pub mod timeout;
 
 pub use background::{Spawner, Supervisor};
 pub use cancel::Scope;
+pub use deadlock::{lock_all, lock_both};
 pub use first::{First, FirstError};
 pub use gather::{gather, gather_until};
 pub use join::JoinErrors;

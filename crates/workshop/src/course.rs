@@ -24,6 +24,7 @@ pub(crate) const COURSE: &[Chapter] = &[
             "cancel",
             "select",
             "shared_state",
+            "deadlock",
             "retry",
             "rate_limit",
         ],

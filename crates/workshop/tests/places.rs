@@ -12,7 +12,7 @@ const CHAPTERS: [&str; 1] = ["concurrency"];
 const LOOSE: [&str; 1] = ["testing"];
 
 /// What a pattern does without, and why.
-const WITHOUT: [(&str, &str, &str); 7] = [
+const WITHOUT: [(&str, &str, &str); 8] = [
     ("task_group", "bench", "its cost is that of the JoinSet inside, which the bench of gather measures"),
     ("timeout", "bench", "one timer a call: neither speed nor memory is the point"),
     (
@@ -32,6 +32,7 @@ const WITHOUT: [(&str, &str, &str); 7] = [
         "a line in a ledger for each request: what it is for is to lose nothing, not to be quick",
     ),
     ("retry", "bench", "it waits: a random number and a timer between two calls"),
+    ("deadlock", "bench", "it is a sort of a few addresses before the locks: what it is for is that it ends"),
 ];
 
 fn root() -> PathBuf {

@@ -3,6 +3,7 @@
 mod background;
 mod bounded;
 mod cancel;
+mod deadlock;
 mod first;
 mod gather;
 mod join;

@@ -3,6 +3,7 @@
 mod background;
 mod bounded;
 mod cancel;
+mod deadlock;
 mod first;
 mod gather;
 mod join;
@@ -31,6 +32,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("cancel", cancel::record),
     ("select", select::record),
     ("shared_state", shared_state::record),
+    ("deadlock", deadlock::record),
     ("retry", retry::record),
     ("rate_limit", rate_limit::record),
 ];

@@ -1,0 +1,36 @@
+mod check;
+mod solution;
+mod stub;
+mod wrong {
+    pub(super) mod always_slow;
+    pub(super) mod gives_up;
+    pub(super) mod line_is_dropped;
+    pub(super) mod locks_one_after_the_other;
+    pub(super) mod more_patience;
+    pub(super) mod only_the_futurelock;
+    pub(super) mod only_the_order;
+    pub(super) mod runs_on_without_its_order;
+    pub(super) mod sold_in_two_steps;
+    pub(super) mod starts_again;
+    pub(super) mod tries_again_and_again;
+}
+
+macro_rules! judged {
+    ($($module:ident)::+) => {
+        check::check(check::shops!($($module)::+))
+    };
+}
+
+testing::prove_exercise!(deadlock, judged: judged, stub_breaks: "ends", wrong: [
+    always_slow,
+    gives_up,
+    line_is_dropped,
+    locks_one_after_the_other,
+    more_patience,
+    only_the_futurelock,
+    only_the_order,
+    runs_on_without_its_order,
+    sold_in_two_steps,
+    starts_again,
+    tries_again_and_again,
+]);
