@@ -1,21 +1,44 @@
 //! Several things at once, without losing one.
 //!
+//! Many of the same:
+//!
 //! | pattern | for | when one fails | what comes back |
 //! |---|---|---|---|
-//! | [`mod@gather`] | many of the same, each on its own | the others go on | one [`Settled`] an item, in input order |
+//! | [`mod@gather`] | each on its own, and all are there | the others go on | one [`Settled`] an item, in input order |
+//! | [`bounded`] | from a source without end, or for a slow reader | the others go on | a stream of [`Settled`] |
+//! | [`mod@partial`] | a part of them is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
+//! | [`mod@queue`] | they come from elsewhere, faster than they are done | as asked: skip, retry or stop | each accepted item once, as [`queue::Ended`] |
+//!
+//! A few that differ:
+//!
+//! | pattern | for | when one fails | what comes back |
+//! |---|---|---|---|
+//! | [`mod@join`] | in one task, and they may borrow | the others go on to their end | every value, or every error |
 //! | [`mod@task_group`] | parts of one whole, pointless without each other | the others are aborted, and waited for | the body's value; each child's through its [`Child`] |
-//! | [`bounded`] | the same, from a source without end or for a slow reader | the others go on | a stream of [`Settled`] |
+//! | [`first`] | any one of the answers will do | the others go on | the first value, or every error in input order |
+//!
+//! One call:
+//!
+//! | pattern | for | when it fails | what comes back |
+//! |---|---|---|---|
 //! | [`mod@timeout`] | an answer that is of no use after a moment | its error comes back as it is | the value, or [`TimedOut`]: whose limit fired |
-//! | [`mod@join`] | a few different ones that may borrow, in one task | the others go on to their end | every value, or every error |
-//! | [`mod@queue`] | items that come from elsewhere, faster than they are done | as asked: skip, retry or stop | each accepted item once, as [`queue::Ended`] |
-//! | [`first`] | any one of several answers will do | the others go on | the first value, or every error in input order |
-//! | [`mod@partial`] | many of the same, of which a part is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
-//! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
-//! | [`mod@cancel`] | work that is stopped from outside: a client that leaves, a shutdown | its error comes back, or is told where nobody waits | what had begun is finished; [`Scope::close`] says what was not |
-//! | [`mod@retry`] | one call whose error may pass | it is asked again, within a deadline and a budget | the value, or [`RetryError`]: every attempt |
+//! | [`mod@retry`] | an error that may pass | it is asked again, within a deadline and a budget | the value, or [`RetryError`]: every attempt |
 //! | [`rate_limit`] | a quota: so many a second, and so many at once | its place is free again, what it spent is spent | a [`Permit`] to make one request |
+//!
+//! What goes on:
+//!
+//! | pattern | for | when it fails | what comes back |
+//! |---|---|---|---|
 //! | [`background`] | work that outlives the request that began it | the sink is told, and it is restarted if it has to be | [`background::Report`]: how each ended |
-//! | [`mod@select`] | a task that is asked, ticks, and is told to stop | nothing is dropped halfway | one [`Event`] after another |
+//! | [`mod@cancel`] | work that is stopped from outside: a client that leaves, a shutdown | its error comes back, or is told where nobody waits | what had begun is finished; [`Scope::close`] says what was not |
+//! | [`mod@select`] | a task that is asked, ticks, and is told to stop | nothing is dropped half way | one [`Event`] after another |
+//!
+//! What is shared:
+//!
+//! | pattern | for | when a caller is dropped | what comes back |
+//! |---|---|---|---|
+//! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
+//! | [`deadlock`] | several locks at once, and the four deadlocks by name | no lock is kept | the guards, in the order of the locks |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`Settled`], [`Panic`],
 //! [`Retryable`] and an owned task are what they share.

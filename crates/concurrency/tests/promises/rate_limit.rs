@@ -1,5 +1,4 @@
 //! What `rate_limit` promises.
-#![expect(clippy::disallowed_methods, reason = "a handful of futures that borrow, all there from the start")]
 
 use common::clock::paused;
 use concurrency::{PerKey, Permit, Rate, RateLimit, Refused};
