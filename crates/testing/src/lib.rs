@@ -22,6 +22,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`real_io`] | a paused clock that stands still while sockets and databases are at work |
+//! | [`jobs`] | blocking jobs that wait at a gate, for what runs them on threads |
 //! | [`wire`] | byte streams with scripted fragments, latencies and endings |
 //! | `database` | a database for each test, SQLite or PostgreSQL (feature `database`) |
 //! | [`common::upstream::Upstream`], [`common::Backend`] | scripted services, over loopback HTTP and in memory |
@@ -57,6 +58,7 @@ pub mod every_await;
 pub mod explore;
 pub mod goldens;
 pub mod heartbeat;
+pub mod jobs;
 pub mod judge;
 pub mod latencies;
 pub mod must;
@@ -78,6 +80,7 @@ pub use database::Database;
 pub use every_await::every_await;
 pub use explore::explore;
 pub use heartbeat::Heartbeat;
+pub use jobs::Jobs;
 pub use judge::judge;
 pub use latencies::latencies;
 pub use must::{must_await, must_read};
