@@ -15,6 +15,7 @@
 extern crate futures_util as futures;
 
 mod background;
+mod blocking;
 mod bounded;
 mod cancel;
 mod deadlock;

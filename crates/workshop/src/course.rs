@@ -21,6 +21,7 @@ pub(crate) const COURSE: &[Chapter] = &[
             "first",
             "queue",
             "background",
+            "blocking",
             "cancel",
             "select",
             "shared_state",

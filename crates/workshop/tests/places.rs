@@ -12,7 +12,7 @@ const CHAPTERS: [&str; 1] = ["concurrency"];
 const LOOSE: [&str; 1] = ["testing"];
 
 /// What a pattern does without, and why.
-const WITHOUT: [(&str, &str, &str); 8] = [
+const WITHOUT: [(&str, &str, &str); 9] = [
     ("task_group", "bench", "its cost is that of the JoinSet inside, which the bench of gather measures"),
     ("timeout", "bench", "one timer a call: neither speed nor memory is the point"),
     (
@@ -25,6 +25,11 @@ const WITHOUT: [(&str, &str, &str); 8] = [
         "first",
         "bench",
         "one box and a few polls an attempt, for a handful of attempts that wait on a network",
+    ),
+    (
+        "blocking",
+        "bench",
+        "its hand-over is measured by benches/decision_table.rs, beside computing in place",
     ),
     (
         "cancel",

@@ -1,6 +1,7 @@
 //! What each pattern promises, a promise a test. One binary for all: linking is what costs the time.
 
 mod background;
+mod blocking;
 mod bounded;
 mod cancel;
 mod deadlock;

@@ -1,6 +1,7 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
 mod background;
+mod blocking;
 mod bounded;
 mod cancel;
 mod deadlock;
@@ -29,6 +30,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("first", first::record),
     ("queue", queue::record),
     ("background", background::record),
+    ("blocking", blocking::record),
     ("cancel", cancel::record),
     ("select", select::record),
     ("shared_state", shared_state::record),

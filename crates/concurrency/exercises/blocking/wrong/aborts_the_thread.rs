@@ -1,0 +1,34 @@
+//! Breaks `place`: a thread can't be aborted; the permits are free as if it had been.
+
+use concurrency::{BlockingError, Panic};
+use std::{num::NonZeroUsize, sync::Arc};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio_util::task::AbortOnDropHandle;
+
+pub struct Offload {
+    limit: usize,
+    may_wait: usize,
+    admitted: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+impl Offload {
+    pub fn new(limit: NonZeroUsize, may_wait: usize) -> Self {
+        let limit = limit.get();
+        let [admitted, places] = [limit + may_wait, limit].map(|n| Arc::new(Semaphore::new(n)));
+        Self { limit, may_wait, admitted, places }
+    }
+
+    pub async fn run<W, T>(&self, work: W) -> Result<T, BlockingError>
+    where
+        W: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let Ok(_admitted) = self.admitted.clone().try_acquire_owned() else {
+            return Err(BlockingError::Busy { running: self.limit, waiting: self.may_wait });
+        };
+        let _place = self.places.clone().acquire_owned().await.map_err(|_| BlockingError::Closed)?;
+        let thread = AbortOnDropHandle::new(spawn_blocking(work));
+        thread.await.map_err(|error| BlockingError::Panicked(Panic::new(error.into_panic())))
+    }
+}

@@ -1,0 +1,37 @@
+//! Breaks `off-thread`: an async block is no thread: the work runs on the runtime's own, and nobody else does meanwhile.
+
+use concurrency::{BlockingError, Panic};
+use std::{
+    num::NonZeroUsize,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+use tokio::sync::Semaphore;
+
+pub struct Offload {
+    limit: usize,
+    may_wait: usize,
+    admitted: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+impl Offload {
+    pub fn new(limit: NonZeroUsize, may_wait: usize) -> Self {
+        let limit = limit.get();
+        let [admitted, places] = [limit + may_wait, limit].map(|n| Arc::new(Semaphore::new(n)));
+        Self { limit, may_wait, admitted, places }
+    }
+
+    pub async fn run<W, T>(&self, work: W) -> Result<T, BlockingError>
+    where
+        W: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let Ok(_admitted) = self.admitted.clone().try_acquire_owned() else {
+            return Err(BlockingError::Busy { running: self.limit, waiting: self.may_wait });
+        };
+        let _place = self.places.clone().acquire_owned().await.map_err(|_| BlockingError::Closed)?;
+        let result = async move { catch_unwind(AssertUnwindSafe(work)) }.await;
+        result.map_err(|payload| BlockingError::Panicked(Panic::new(payload)))
+    }
+}

@@ -1,0 +1,41 @@
+//! Breaks `never-starts`: a task of its own stands in the line, and nobody tells it that the caller has gone.
+
+use concurrency::{BlockingError, Panic};
+use std::{num::NonZeroUsize, sync::Arc};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+pub struct Offload {
+    limit: usize,
+    may_wait: usize,
+    admitted: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+impl Offload {
+    pub fn new(limit: NonZeroUsize, may_wait: usize) -> Self {
+        let limit = limit.get();
+        let [admitted, places] = [limit + may_wait, limit].map(|n| Arc::new(Semaphore::new(n)));
+        Self { limit, may_wait, admitted, places }
+    }
+
+    pub async fn run<W, T>(&self, work: W) -> Result<T, BlockingError>
+    where
+        W: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let Ok(admitted) = self.admitted.clone().try_acquire_owned() else {
+            return Err(BlockingError::Busy { running: self.limit, waiting: self.may_wait });
+        };
+        let places = self.places.clone();
+        let task = tokio::spawn(async move {
+            let place = places.acquire_owned().await;
+            let thread = spawn_blocking(move || {
+                let _permits = (admitted, place);
+                work()
+            });
+            thread.await
+        });
+        let ended = task.await.map_err(|_| BlockingError::Closed)?;
+        ended.map_err(|error| BlockingError::Panicked(Panic::new(error.into_panic())))
+    }
+}
