@@ -8,8 +8,9 @@
 
 // ANCHOR: imports
 use concurrency::{
-    Deadline, Rate, RateLimit, Scope, Settled, TimedOut,
-    bounded, first, gather, gather_until, join, partial,
+    Bulkhead, Deadline, Rate, RateLimit, Scope, Settled,
+    Supervisor, TimedOut, bounded, first, gather,
+    gather_until, join, partial,
     queue::{self, OnFailure, Settings},
     shared_state::Committed,
     task_group,
@@ -34,12 +35,11 @@ use tokio::{
         self, Barrier, Semaphore, mpsc,
         mpsc::error::TrySendError, oneshot, watch,
     },
-    task::{spawn_blocking, yield_now},
+    task::yield_now,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::{
-    sync::CancellationToken,
-    task::{AbortOnDropHandle, TaskTracker},
+    sync::CancellationToken, task::AbortOnDropHandle,
 };
 
 /// Two at once, for instance.
@@ -51,7 +51,9 @@ const fn ms(ms: u64) -> Duration {
 }
 // ANCHOR_END: imports
 
-use concurrency::{GroupClosed, Stopped};
+use concurrency::{
+    GroupClosed, Stopped, background::Incident,
+};
 use std::{
     cell::RefCell,
     env, fmt,
@@ -352,7 +354,8 @@ async fn what_is_there_in_time_is_kept() {
 async fn a_blocking_call_is_made_on_a_thread() -> Tested {
     let path = env::temp_dir();
     // ANCHOR: to_thread
-    let found = spawn_blocking(move || path.exists()).await?;
+    let disk = Bulkhead::new(LIMIT, 16);
+    let found = disk.run(move |_| path.exists()).await?;
     // ANCHOR_END: to_thread
     assert!(found);
     Ok(())
@@ -379,26 +382,37 @@ async fn a_thread_calls_async_code() -> Tested {
         // ANCHOR_END: from_a_thread
         page
     };
-    assert_eq!(spawn_blocking(on_a_thread).await??, "page 1");
+    assert_eq!(
+        tokio::task::spawn_blocking(on_a_thread).await??,
+        "page 1"
+    );
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_forgotten() {
+async fn nothing_is_forgotten() -> Tested {
     let audits = Arc::new(AtomicU32::new(0));
     let audited = audits.clone();
     let audit = || async move {
         sleep(ms(10)).await;
         audited.fetch_add(1, Relaxed);
+        Err(PageError::Refused)
+    };
+    let (tell, told) = std::sync::mpsc::channel();
+    let sink = move |incident: Incident<PageError>| {
+        tell.send(incident.name).expect("somebody listens");
     };
     // ANCHOR: background
-    let background = TaskTracker::new();
-    background.spawn(audit());
+    let supervisor = Supervisor::unbounded(sink);
+    let background = supervisor.spawner();
+    background.spawn("audit", |_stop| audit())?;
     // ... and at the end:
-    background.close();
-    background.wait().await;
+    let report = supervisor.shutdown(ms(100)).await;
     // ANCHOR_END: background
+    assert_eq!(report.failed, ["audit"]);
     assert_eq!(audits.load(Relaxed), 1);
+    assert_eq!(told.recv()?, "audit");
+    Ok(())
 }
 
 #[tokio::test(start_paused = true)]
