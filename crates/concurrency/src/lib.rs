@@ -23,14 +23,7 @@
 //! |---|---|---|---|
 //! | [`mod@timeout`] | an answer that is of no use after a moment | its error comes back as it is | the value, or [`TimedOut`]: whose limit fired |
 //! | [`mod@retry`] | an error that may pass | it is asked again, within a deadline and a budget | the value, or [`RetryError`]: every attempt |
-//! | [`mod@join`] | a few different ones that may borrow, in one task | the others go on to their end | every value, or every error |
-//! | [`mod@queue`] | items that come from elsewhere, faster than they are done | as asked: skip, retry or stop | each accepted item once, as [`queue::Ended`] |
-//! | [`first`] | any one of several answers will do | the others go on | the first value, or every error in input order |
-//! | [`mod@partial`] | many of the same, of which a part is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
-//! | [`mod@shared_state`] | what several tasks change, with an await in the middle | nothing is changed, or all of it | what the change gives |
 //! | [`blocking`] | calls that keep their thread: drivers, files, computing | a panic comes back as an error | the value, or [`BlockingError`]: busy, with how many run and wait |
-//! | [`mod@cancel`] | work that is stopped from outside: a client that leaves, a shutdown | its error comes back, or is told where nobody waits | what had begun is finished; [`Scope::close`] says what was not |
-//! | [`mod@retry`] | one call whose error may pass | it is asked again, within a deadline and a budget | the value, or [`RetryError`]: every attempt |
 //! | [`rate_limit`] | a quota: so many a second, and so many at once | its place is free again, what it spent is spent | a [`Permit`] to make one request |
 //!
 //! What goes on:

@@ -76,10 +76,30 @@ fn missing(root: &Path, chapter: &str, pattern: &str) -> Vec<String> {
     named_in(format!("{home}/tests/timelines/main.rs"), format!("mod {pattern};"));
     named_in(format!("docs/src/{chapter}/{pattern}.md"), format!("{{{{#timeline {chapter}/{pattern}}}}}"));
     named_in(format!("docs/src/{chapter}/{pattern}.md"), format!("{{{{#exercise {chapter}/{pattern}}}}}"));
-    if !WITHOUT.iter().any(|(name, what, _)| (*name, *what) == (pattern, "bench")) {
-        named_in(format!("benches/{chapter}.rs"), format!("\"{pattern}\""));
+    if !WITHOUT.iter().any(|(name, what, _)| (*name, *what) == (pattern, "bench")) && !benched(root, pattern)
+    {
+        missing.push(format!("benches: none has \"{pattern}\", or \"{pattern}::\" and a function of it"));
     }
     missing
+}
+
+/// Whether a bench measures the pattern under its name.
+fn benched(root: &Path, pattern: &str) -> bool {
+    let mut folders = vec![root.join("benches")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("benches can be read") {
+            let path = entry.expect("benches can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs")
+                && let text = read(&path)
+                && (text.contains(&format!("\"{pattern}\"")) || text.contains(&format!("\"{pattern}::")))
+            {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// What is missing of an exercise, wherever it is spoken of.
