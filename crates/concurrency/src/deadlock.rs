@@ -9,7 +9,7 @@
 //! | deadlock | cure |
 //! |---|---|
 //! | *futurelock*: an arm of `select!` awaits what a future beside it, not polled meanwhile, was given | await both with `join!`, or give the future a task (`AbortOnDropHandle` of tokio-util) |
-//! | `buffered(n)` whose items hold a permit, and a loop that wants one | let the item do it all, or [`bounded`](crate::bounded()) |
+//! | `buffered(n)` whose items hold a permit, and a loop that wants one | let the item do it all, or [`bounded`](mod@crate::bounded) |
 //! | a full blocking pool whose jobs wait for jobs | never wait for the pool inside of it |
 //!
 //! Better than two locks is one, around what belongs together, or none: one task that owns it all.
