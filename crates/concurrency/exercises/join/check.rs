@@ -65,6 +65,9 @@ pub(crate) fn check(answer: Answer) -> Verdict {
         }
         for after in [5, 15] {
             read_stops(answer, ms(after))?;
+        }
+        // In the upload, and in the entry.
+        for after in [5, 15, 25, 35] {
             write_stops(answer, ms(after))?;
         }
         Ok(())

@@ -5,6 +5,8 @@ mod wrong {
     pub(super) mod awaits_tasks_in_order;
     pub(super) mod clones_and_spawns;
     pub(super) mod completion_order;
+    pub(super) mod entry_in_drop;
+    pub(super) mod entry_shielded;
     pub(super) mod futures_in_a_row;
     pub(super) mod handles_run_on;
     pub(super) mod join_and_then_ask;
@@ -25,6 +27,8 @@ testing::prove_exercise!(join, judged: judged, wrong: [
     awaits_tasks_in_order,
     clones_and_spawns,
     completion_order,
+    entry_in_drop,
+    entry_shielded,
     futures_in_a_row,
     handles_run_on,
     join_and_then_ask,
