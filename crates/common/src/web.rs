@@ -136,6 +136,15 @@ impl Answer {
         Self::ending(End::Response(Response { status: 200, body: body.into(), retry_after: None }))
     }
 
+    /// With this body: an error page has one, too. Only responses have bodies.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        if let End::Response(response) = &mut self.end {
+            response.body = body.into();
+        }
+        self
+    }
+
     /// No response, for this reason.
     #[must_use]
     pub const fn broken(error: NetworkError) -> Self {

@@ -28,6 +28,16 @@ fn answers_come_in_the_order_of_the_script_and_the_last_one_stays() {
 }
 
 #[test]
+fn a_response_of_any_status_has_a_body() {
+    paused(async {
+        let busy = Answer::status(503).body("come back later");
+        let site = Site::new(&Recorder::new("")).on(1, [busy]);
+        let response = Client::new(&site).get(1).await.unwrap();
+        assert_eq!((response.status, response.body.as_str()), (503, "come back later"));
+    });
+}
+
+#[test]
 fn an_order_is_carried_out_whatever_the_client_hears_of_it_and_once_a_key() {
     paused(async {
         let site = Site::new(&Recorder::new(""))

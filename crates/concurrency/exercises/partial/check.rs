@@ -67,6 +67,8 @@ where
             Script::of("pXpspXpp", seed, limit).check(answer, 99)?;
         }
         asks_for_each_duplicate(answer)?;
+        keeps_equal_ids_apart(answer)?;
+        knows_the_kinds(answer)?;
         survives_many_panics(answer)?;
         for (limit, enough) in [(1, 1), (1, 3), (3, 1), (3, 2), (2, 4), (4, 5), (8, 2)] {
             for seed in 0..12 {
@@ -232,15 +234,18 @@ fn stands_for_each<T>(case: &Case<T>, ids: &[u32], report: &Prices) -> Checked {
     case.rule("every-id", kept, format!("a report on {wanted:?}"), format!("a report on {seen:?}"))
 }
 
-/// Holds if each list is what is left of `ids` without the other.
+/// Holds if the lists can be put together to `ids`, each in its order. Equal ids may have ended differently.
 fn in_order<T>(case: &Case<T>, ids: &[u32], report: &Prices) -> Checked {
-    let is_ok = |id: &u32| report.ok.iter().any(|(key, _)| key == id);
-    let (ok, failed): (Vec<u32>, Vec<u32>) = ids.iter().partition(|id| is_ok(id));
-    let seen_ok: Vec<u32> = report.ok.iter().map(|(id, _)| *id).collect();
-    let seen_failed: Vec<u32> = report.failed.iter().map(|(id, _)| *id).collect();
-    case.rule("order", seen_ok == ok, format!("prices of {ok:?}"), format!("prices of {seen_ok:?}"))?;
-    let seen = format!("failures of {seen_failed:?}");
-    case.rule("order", seen_failed == failed, format!("failures of {failed:?}"), seen)
+    fn merge(ids: &[u32], ok: &[u32], failed: &[u32]) -> bool {
+        let Some((id, ids)) = ids.split_first() else { return ok.is_empty() && failed.is_empty() };
+        matches!(ok, [first, ok @ ..] if first == id && merge(ids, ok, failed))
+            || matches!(failed, [first, failed @ ..] if first == id && merge(ids, ok, failed))
+    }
+    let ok: Vec<u32> = report.ok.iter().map(|(id, _)| *id).collect();
+    let failed: Vec<u32> = report.failed.iter().map(|(id, _)| *id).collect();
+    let right = merge(ids, &ok, &failed);
+    let seen = format!("prices of {ok:?}, failures of {failed:?}");
+    case.rule("order", right, format!("each list in the order of {ids:?}"), seen)
 }
 
 fn keys(report: &Prices) -> impl Iterator<Item = u32> {
@@ -271,6 +276,72 @@ fn asks_for_each_duplicate(answer: Answers<'_>) -> Checked {
     asked_for_each(&case, "every-id", &ids, &case.value.1)?;
     stands_for_each(&case, &ids, &case.value.0)?;
     in_order(&case, &ids, &case.value.0)
+}
+
+/// Equal ids that end differently: what was a failure of the second is none of the first.
+fn keeps_equal_ids_apart(answer: Answers<'_>) -> Checked {
+    let ids = [7, 3, 7, 5, 7, 3];
+    let name = "ids 7, 3, 7, 5, 7, 3, of which the second 7 and the second 3 fail, limit 3";
+    let case = Case::run(name, async |recorder| {
+        let after = |answer: Answer, millis| answer.after(Duration::from_millis(millis));
+        // The first request for 7 is the last one to be answered.
+        let of_7 = [(Answer::page("107"), 60), (Answer::status(404), 10), (Answer::page("307"), 5)];
+        let of_3 = [(Answer::page("103"), 26), (Answer::status(503), 12)];
+        let site = Site::new(&recorder)
+            .on(7, of_7.map(|(answer, millis)| after(answer, millis)))
+            .on(3, of_3.map(|(answer, millis)| after(answer, millis)))
+            .on(5, [after(Answer::page("105"), 9)]);
+        let report = answer(site.clone(), ids.to_vec(), limit_of(3), limit_of(9)).await;
+        (report, site.calls())
+    })?;
+    let (report, calls) = &case.value;
+    asked_for_each(&case, "every-id", &ids, calls)?;
+    stands_for_each(&case, &ids, report)?;
+    in_order(&case, &ids, report)?;
+    let wanted = ["7: 107", "3: 103", "5: 105", "7: 307", "7: status 404", "3: status 503"];
+    let seen = told(report);
+    let (mut all, mut of_all) = (seen.clone(), wanted.map(str::to_owned));
+    all.sort_unstable();
+    of_all.sort_unstable();
+    // The right lines in the wrong places are a question of order.
+    let rule = if all == of_all { "order" } else { "kinds" };
+    case.rule(rule, seen == wanted, wanted.join(", "), seen.join(", "))
+}
+
+/// What a site may answer, and what it is: a status is a success or none whatever its body says.
+fn knows_the_kinds(answer: Answers<'_>) -> Checked {
+    let answers = [
+        (Answer::page("105"), "105"),
+        (Answer::status(201).body("105"), "105"),
+        (Answer::status(503).body("105"), "status 503"),
+        (Answer::status(302).body("105"), "status 302"),
+        (Answer::status(404).body("no such page"), "status 404"),
+        (Answer::broken(NetworkError::Refused), "no response: connection refused"),
+        (Answer::broken(NetworkError::Reset), "no response: connection reset"),
+        (Answer::broken(NetworkError::TimedOut), "no response: the client timed out"),
+        (Answer::page(""), "no price: \"\""),
+        (Answer::page(" 7"), "no price: \" 7\""),
+        (Answer::page("-1"), "no price: \"-1\""),
+        (Answer::page("12.5"), "no price: \"12.5\""),
+        (Answer::page("5000000000"), "no price: \"5000000000\""),
+    ];
+    let ids: Vec<u32> = (1..).take(answers.len()).collect();
+    let name = format!("{} ids, each answered in another way, limit 4", ids.len());
+    let case = Case::run(name, async |recorder| {
+        let mut site = Site::new(&recorder);
+        for (id, (answer, _)) in ids.iter().zip(&answers) {
+            site = site.on(*id, [answer.clone()]);
+        }
+        answer(site, ids.clone(), limit_of(4), limit_of(99)).await
+    })?;
+    stands_for_each(&case, &ids, &case.value)?;
+    let seen = told(&case.value);
+    for (id, (_, right)) in ids.iter().zip(&answers) {
+        let (start, right) = (format!("{id}: "), format!("{id}: {right}"));
+        let found = seen.iter().find(|line| line.starts_with(&start)).map_or("nothing", String::as_str);
+        case.rule("kinds", found == right, &right, found)?;
+    }
+    Ok(())
 }
 
 /// More panics than places: each has to give its place back.
