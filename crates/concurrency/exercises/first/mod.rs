@@ -12,6 +12,7 @@ mod wrong {
     pub(super) mod losers_run_on;
     pub(super) mod no_limit;
     pub(super) mod none_is_a_panic;
+    pub(super) mod one_for_two;
     pub(super) mod one_too_many;
     pub(super) mod returns_with_the_set;
     pub(super) mod tasks_outlive_the_caller;
@@ -31,6 +32,7 @@ testing::prove_exercise!(first, wrong: [
     losers_run_on,
     no_limit,
     none_is_a_panic,
+    one_for_two,
     one_too_many,
     returns_with_the_set,
     tasks_outlive_the_caller,
@@ -38,3 +40,18 @@ testing::prove_exercise!(first, wrong: [
     ticks,
     waits_out_the_delay,
 ]);
+
+#[test]
+fn the_solution_takes_the_longest_delay_for_never() {
+    let case = testing::Case::run("a slow replica, and no hedge", async |recorder| {
+        let backend = common::Backend::new(&recorder);
+        let answer = solution::first(
+            backend.clone(),
+            vec![1, 2],
+            std::time::Duration::MAX,
+            testing::calls::limit_of(2),
+        );
+        (answer.await.map(|reply| reply.id), backend.calls().len())
+    });
+    assert_eq!(case.expect("it neither panics nor waits").value, (Ok(1), 1));
+}

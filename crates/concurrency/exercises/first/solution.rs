@@ -8,6 +8,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::{num::NonZeroUsize, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
+/// Thirty years. `Duration::MAX` is how a caller says "no hedge", and no clock has a moment that far off.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 pub async fn first(
     backend: Backend,
     replicas: Vec<u32>,
@@ -28,7 +31,7 @@ pub async fn first(
             let call = backend.fetch(id);
             // A failure says nothing of whose it is, so the position goes with the call.
             calls.push(async move { (place, call.await) });
-            due = Instant::now() + delay;
+            due = Instant::now() + delay.min(NEVER);
         }
         let can_hedge = waiting.peek().is_some() && calls.len() < limit.get();
         tokio::select! {
