@@ -12,7 +12,7 @@ const CHAPTERS: [&str; 1] = ["concurrency"];
 const LOOSE: [&str; 1] = ["testing"];
 
 /// What a pattern does without, and why.
-const WITHOUT: [(&str, &str, &str); 9] = [
+const WITHOUT: [(&str, &str, &str); 10] = [
     ("task_group", "bench", "its cost is that of the JoinSet inside, which the bench of gather measures"),
     ("timeout", "bench", "one timer a call: neither speed nor memory is the point"),
     (
@@ -38,6 +38,7 @@ const WITHOUT: [(&str, &str, &str); 9] = [
     ),
     ("retry", "bench", "it waits: a random number and a timer between two calls"),
     ("deadlock", "bench", "it is a sort of a few addresses before the locks: what it is for is that it ends"),
+    ("select", "bench", "three polls an event: its point is what is not lost, not how fast"),
 ];
 
 fn root() -> PathBuf {
