@@ -252,7 +252,6 @@ impl<T> fmt::Debug for Events<T> {
 /// while timeout(Duration::from_millis(5), forward(&mut received, &slow)).await.is_err() {
 ///     passed_on.extend(out.recv().await);
 /// }
-/// passed_on.extend(out.recv().await);
 /// assert_eq!(passed_on, [1, 2, 3]);
 /// # });
 /// ```
