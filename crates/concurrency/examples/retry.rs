@@ -3,7 +3,7 @@
 //! Run with: `cargo run -p concurrency --example retry`
 
 use common::{Recorder, draw, upstream};
-use concurrency::{Attempt, Backoff, Deadline, Idempotency, Retry, RetryBudget, Retryable};
+use concurrency::{Attempt, Deadline, Idempotency, Retry, RetryBudget, Retryable, retry::Backoff};
 use std::{error::Error, num::NonZeroUsize, sync::Arc, time::Duration};
 
 // ANCHOR: error

@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | [`mod@gather`] | each on its own, and all are there | the others go on | one [`Settled`] an item, in input order |
 //! | [`bounded`] | from a source without end, or for a slow reader | the others go on | a stream of [`Settled`] |
-//! | [`mod@partial`] | a part of them is of use | the others go on, or no more are begun | a [`Report`]: values and failures by key |
+//! | [`mod@partial`] | a part of them is of use | the others go on, or no more are begun | a [`partial::Report`]: values and failures by key |
 //! | [`mod@queue`] | they come from elsewhere, faster than they are done | as asked: skip, retry or stop | each accepted item once, as [`queue::Ended`] |
 //!
 //! A few that differ:
@@ -66,6 +66,7 @@ pub mod shared_state;
 pub mod task_group;
 pub mod timeout;
 
+// What several patterns have under one name, such as a report, stays in its module.
 pub use background::{Spawner, Supervisor};
 pub use blocking::{BlockingError, Bulkhead, Load, StillRunning};
 pub use cancel::Scope;
@@ -73,13 +74,11 @@ pub use deadlock::{lock_all, lock_both};
 pub use first::{First, FirstError};
 pub use gather::{gather, gather_until};
 pub use join::JoinErrors;
-pub use partial::{Failure, GiveUp, Report, partial, partial_until};
+pub use partial::{GiveUp, partial, partial_until};
 pub use queue::{Queue, Workers, queue};
 #[cfg(feature = "rate-limit")]
-pub use rate_limit::{PerKey, Permit, Rate, RateLimit, Refused};
-pub use retry::{
-    Attempt, AttemptError, Backoff, FailedAttempt, GaveUp, Idempotency, Retry, RetryBudget, RetryError,
-};
+pub use rate_limit::{PerKey, Permit, Rate, RateLimit};
+pub use retry::{Attempt, AttemptError, FailedAttempt, GaveUp, Idempotency, Retry, RetryBudget, RetryError};
 pub use retryable::Retryable;
 pub use select::{Event, Events};
 pub use settled::{Panic, Settled};

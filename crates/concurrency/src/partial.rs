@@ -63,7 +63,7 @@ pub enum GiveUp {
 ///
 /// # Examples
 /// ```
-/// use concurrency::{Failure, partial};
+/// use concurrency::{partial, partial::Failure};
 /// use std::num::NonZeroUsize;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -109,7 +109,7 @@ where
 ///
 /// # Examples
 /// ```
-/// use concurrency::{Failure, GiveUp, Retryable, partial_until};
+/// use concurrency::{GiveUp, Retryable, partial_until, partial::Failure};
 /// use std::num::NonZeroUsize;
 ///
 /// #[derive(Debug)]

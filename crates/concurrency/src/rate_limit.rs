@@ -184,7 +184,7 @@ impl RateLimit {
     ///
     /// # Examples
     /// ```
-    /// use concurrency::{Rate, RateLimit, Refused};
+    /// use concurrency::{Rate, RateLimit, rate_limit::Refused};
     /// use std::num::{NonZeroU32, NonZeroUsize};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
@@ -207,7 +207,7 @@ impl RateLimit {
     ///
     /// # Examples
     /// ```
-    /// use concurrency::{Rate, RateLimit, Refused};
+    /// use concurrency::{Rate, RateLimit, rate_limit::Refused};
     /// use std::{num::{NonZeroU32, NonZeroUsize}, time::Duration};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {

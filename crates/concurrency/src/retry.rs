@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 ///
 /// # Examples
 /// ```
-/// use concurrency::{Backoff, Deadline, Idempotency, Retry, Retryable};
+/// use concurrency::{Deadline, Idempotency, Retry, Retryable, retry::Backoff};
 /// use std::{num::NonZeroUsize, time::Duration};
 ///
 /// #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Retry {
     ///
     /// # Examples
     /// ```
-    /// use concurrency::{Backoff, Deadline, GaveUp, Idempotency, Retry, Retryable};
+    /// use concurrency::{Deadline, GaveUp, Idempotency, Retry, Retryable, retry::Backoff};
     /// use std::{num::NonZeroUsize, time::Duration};
     ///
     /// #[derive(Debug)]

@@ -7,7 +7,10 @@ use common::{
     verdict::Kind,
     web::{Answer, NetworkError, Site},
 };
-use concurrency::{Failure, Report, Retryable};
+use concurrency::{
+    Retryable,
+    partial::{Failure, Report},
+};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{fmt, num::NonZeroUsize, time::Duration};
 use testing::{

@@ -2,7 +2,7 @@
 
 use super::check::PageError;
 use common::web::Site;
-use concurrency::Report;
+use concurrency::partial::Report;
 use std::num::NonZeroUsize;
 
 /// Prices and failures by id, both in the order of `ids`.

@@ -28,7 +28,7 @@ use std::{
 /// let permit = hosts.limit("example.org")?.acquire().await;
 /// // ... the request ...
 /// # drop(permit);
-/// # Ok::<_, concurrency::Refused>(())
+/// # Ok::<_, concurrency::rate_limit::Refused>(())
 /// # }).unwrap();
 /// ```
 pub struct PerKey<K> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use concurrency::Backoff;
+/// use concurrency::retry::Backoff;
 /// use std::time::Duration;
 ///
 /// let ms = Duration::from_millis;

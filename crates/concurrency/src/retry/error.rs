@@ -80,7 +80,7 @@ impl<E: Retryable> Retryable for AttemptError<E> {
     }
 }
 
-/// For whoever tries the whole again later: the failed keys of a [report](crate::Report), for instance.
+/// For whoever tries the whole again later: the failed keys of a [report](crate::partial::Report), for instance.
 impl<E: Retryable> Retryable for RetryError<E> {
     fn is_retryable(&self) -> bool {
         !matches!(self.why, GaveUp::Permanent | GaveUp::NotIdempotent)

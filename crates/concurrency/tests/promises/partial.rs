@@ -5,7 +5,11 @@ use common::{
     backend::{CallEnd, FetchError, Outcome, Reply},
     clock::paused,
 };
-use concurrency::{Failure, GiveUp, Report, Retryable, partial, partial_until};
+use concurrency::{
+    GiveUp, Retryable, partial,
+    partial::{Failure, Report},
+    partial_until,
+};
 use std::{
     cell::Cell,
     error::Error,

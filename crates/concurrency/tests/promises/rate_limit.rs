@@ -1,7 +1,7 @@
 //! What `rate_limit` promises.
 
 use common::clock::paused;
-use concurrency::{PerKey, Permit, Rate, RateLimit, Refused};
+use concurrency::{PerKey, Permit, Rate, RateLimit, rate_limit::Refused};
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     panic::AssertUnwindSafe,

@@ -6,8 +6,8 @@ use common::{
     clock::paused,
 };
 use concurrency::{
-    AttemptError, Backoff, Deadline, GaveUp, Idempotency, Retry, RetryBudget, RetryError, Retryable,
-    TimedOut, gather,
+    AttemptError, Deadline, GaveUp, Idempotency, Retry, RetryBudget, RetryError, Retryable, TimedOut, gather,
+    retry::Backoff,
 };
 use std::{
     num::NonZeroUsize,

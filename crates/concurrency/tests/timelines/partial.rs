@@ -5,7 +5,7 @@ use common::{
     backend::{FetchError, Outcome},
     clock::paused,
 };
-use concurrency::{Failure, GiveUp, Retryable, partial, partial_until};
+use concurrency::{GiveUp, Retryable, partial, partial::Failure, partial_until};
 use futures_util::future::try_join_all;
 use std::{num::NonZeroUsize, time::Duration};
 

@@ -6,7 +6,7 @@ use common::{
     clock::paused,
     web::{Answer, Client, NetworkError, Response, Site},
 };
-use concurrency::{Backoff, Deadline, Idempotency, Retry, Retryable};
+use concurrency::{Deadline, Idempotency, Retry, Retryable, retry::Backoff};
 use futures_util::future::join3;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};

@@ -2,7 +2,10 @@
 
 use super::check::PageError;
 use common::web::{Client, Site};
-use concurrency::{Failure, Panic, Report};
+use concurrency::{
+    Panic,
+    partial::{Failure, Report},
+};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use std::num::NonZeroUsize;
 

@@ -2,7 +2,7 @@
 
 use super::check::PageError;
 use common::web::{Client, Site};
-use concurrency::{Failure, Report};
+use concurrency::partial::{Failure, Report};
 use futures::future::try_join_all;
 use std::num::NonZeroUsize;
 use tokio::sync::Semaphore;

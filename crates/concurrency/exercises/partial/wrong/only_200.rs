@@ -2,7 +2,10 @@
 
 use super::check::PageError;
 use common::web::{Client, Site};
-use concurrency::{Failure, Panic, Report};
+use concurrency::{
+    Panic,
+    partial::{Failure, Report},
+};
 use std::{collections::HashMap, num::NonZeroUsize};
 use tokio::task::JoinSet;
 

@@ -2,7 +2,7 @@
 
 use super::check::PageError;
 use common::web::{Client, Site};
-use concurrency::{Failure, Report};
+use concurrency::partial::{Failure, Report};
 use std::{collections::HashMap, num::NonZeroUsize};
 use tokio::task::JoinSet;
 
