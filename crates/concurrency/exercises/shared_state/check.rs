@@ -134,8 +134,8 @@ struct Seen {
     balances: Vec<i64>,
     /// Transfers about which the clearing house was asked.
     asked: Vec<u32>,
-    /// Whether each account's money could all be spent afterwards.
-    spent: Vec<bool>,
+    /// Whether each account's money could all be spent afterwards, and then again by who got it.
+    spent: Vec<(bool, bool)>,
     /// What was recorded before that.
     trace: Trace,
 }
@@ -159,13 +159,13 @@ impl Bank {
         let mut spent = Vec::new();
         for (account, cents) in balances.iter().enumerate() {
             if *cents == 0 {
-                spent.push(true);
+                spent.push((true, true));
                 continue;
             }
             let to = (account + 1) % count;
             let out = (self.transfer)(LATER, account, to, *cents).await;
             let back = (self.transfer)(LATER, to, account, *cents).await;
-            spent.push(out == Ok(true) && back == Ok(true));
+            spent.push((out == Ok(true), back == Ok(true)));
         }
         Seen { moved, balances, asked, spent, trace }
     }
@@ -251,7 +251,7 @@ fn dropped_at_every_await(open: Open<'_>) -> Checked {
                     balances[0], balances[1]
                 ));
             }
-            if spent.contains(&false) {
+            if spent.iter().any(|(out, _)| !out) {
                 Err(String::from("usable: some of it can't be spent"))
             } else {
                 Ok(())
@@ -445,15 +445,21 @@ fn shown(case: &Case<Seen>, checked: Checked) -> Checked {
 
 fn usable(case: &Case<Seen>) -> Checked {
     let Seen { balances, spent, .. } = &case.value;
-    let stuck = spent.iter().position(|spent| !spent);
-    case.rule(
-        "usable",
-        stuck.is_none(),
-        "all that is on an account can be spent when nothing is under way",
-        stuck.map_or_else(String::new, |account| {
-            format!("{} on account {account}, and a transfer of that much is not moved", balances[account])
-        }),
-    )
+    for (cents, (account, (out, back))) in balances.iter().zip(spent.iter().enumerate()) {
+        case.rule(
+            "usable",
+            *out,
+            "all that is on an account can be spent when nothing is under way",
+            format!("{cents} on account {account}, and a transfer of that much is not moved"),
+        )?;
+        case.rule(
+            "moved",
+            *back,
+            "the money is on the other account when `transfer` gives `Ok(true)`",
+            format!("{cents} moved from account {account}, and right afterwards they can't be moved back"),
+        )?;
+    }
+    Ok(())
 }
 
 fn words(moved: &[Moved]) -> String {

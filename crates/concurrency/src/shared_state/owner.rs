@@ -4,6 +4,7 @@ use crate::Panic;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{
+    convert::Infallible,
     fmt,
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, resume_unwind},
@@ -45,15 +46,18 @@ use tokio::{
 pub fn own<S: Send + 'static>(state: S, mailbox: NonZeroUsize) -> (Owned<S>, Owner<S>) {
     let (calls, received) = mpsc::channel(mailbox.get());
     let (stop, stopped) = oneshot::channel();
+    let (alive, is_alive) = mpsc::channel(1);
     // The set aborts its task when it is dropped, and it is dropped with the `Owner`.
     let mut task = JoinSet::new();
-    task.spawn(serve(state, received, stopped));
-    (Owned { calls }, Owner { stop, task })
+    task.spawn(serve(is_alive, state, received, stopped));
+    (Owned { calls, alive }, Owner { stop, task })
 }
 
 /// The state, as its users see it. Clones lead to the same one.
 pub struct Owned<S> {
     calls: mpsc::Sender<Call<S>>,
+    /// Nothing is ever sent: it is closed when the owner's task is gone, and that after its mailbox.
+    alive: mpsc::Sender<Infallible>,
 }
 
 /// Why a call gave no value.
@@ -105,7 +109,7 @@ impl<S: Send + 'static> Owned<S> {
         &self,
         change: impl for<'a> FnOnce(&'a mut S) -> BoxFuture<'a, R> + Send + 'static,
     ) -> Result<R, CallError> {
-        let (sender, answered) = oneshot::channel();
+        let (sender, mut answered) = oneshot::channel();
         let mut answer = Answer { sender: Some(sender), begun: false };
         let call: Call<S> = Box::new(move |state| {
             async move {
@@ -123,13 +127,20 @@ impl<S: Send + 'static> Owned<S> {
         });
         // The answer goes with the call: if nobody takes it, it says so when it is dropped.
         drop(self.calls.send(call).await);
-        answered.await.unwrap_or(Err(CallError::Closed))
+        let told = tokio::select! {
+            biased;
+            told = &mut answered => told.ok(),
+            // Who was given room in the moment in which the owner went has put its call into a mailbox that nobody drops
+            // before the last handle (tokio #7714). All that the owner knew of has been told by now.
+            () = self.alive.closed() => answered.try_recv().ok(),
+        };
+        told.unwrap_or(Err(CallError::Closed))
     }
 }
 
 impl<S> Clone for Owned<S> {
     fn clone(&self) -> Self {
-        Self { calls: self.calls.clone() }
+        Self { calls: self.calls.clone(), alive: self.alive.clone() }
     }
 }
 
@@ -177,7 +188,13 @@ impl<S: Send + 'static> Owner<S> {
 type Call<S> = Box<dyn for<'a> FnOnce(&'a mut S) -> BoxFuture<'a, ()> + Send>;
 
 // ANCHOR: serve
-async fn serve<S>(mut state: S, mut calls: mpsc::Receiver<Call<S>>, stop: oneshot::Receiver<()>) -> S {
+/// What comes first is dropped last: when `_alive` goes, each call in the mailbox has been told.
+async fn serve<S>(
+    _alive: mpsc::Receiver<Infallible>,
+    mut state: S,
+    mut calls: mpsc::Receiver<Call<S>>,
+    stop: oneshot::Receiver<()>,
+) -> S {
     // Fused: it is asked again after it has said something, and one that was dropped says something, too.
     let mut stop = stop.fuse();
     loop {

@@ -1,16 +1,12 @@
 //! What `Committed` and `own` promise, and what tokio's `Mutex` does not.
-#![expect(clippy::disallowed_methods, reason = "a handful of futures that borrow, all there from the start")]
 
 use common::clock::paused;
 use concurrency::shared_state::{CallError, Committed, Owned, Owner, own};
-use futures_util::{FutureExt as _, future::join_all};
+use futures_util::FutureExt as _;
 use std::{
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::{
-        Arc, Mutex, OnceLock, Weak,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, OnceLock, Weak},
     time::Duration,
 };
 use testing::{every_await, explore, sim};
@@ -29,7 +25,7 @@ fn mailbox(n: usize) -> NonZeroUsize {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads")
 }
 
 /// Two awaits in the middle: one between the halves, and one before the commit.
@@ -318,7 +314,10 @@ fn shutdown_drains_the_mailbox_refuses_the_rest_and_gives_the_state_back() {
         sim.settle().await;
         let state = owner.shutdown().await.unwrap();
         assert_eq!(state, [1, 1, 2, 2, 3, 3]);
-        let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+        let mut answers = Vec::new();
+        for call in calls {
+            answers.push(call.await.unwrap());
+        }
         assert_eq!(answers, [Ok(2), Ok(4), Ok(6), Err(CallError::Closed)]);
         assert_eq!(log.call(|log| log.len()).await, Err(CallError::Closed));
     });
@@ -388,6 +387,36 @@ fn dropping_the_owner_aborts_it_and_says_whether_a_call_had_begun() {
 }
 
 #[test]
+fn who_was_given_room_in_the_moment_in_which_the_owner_went_is_told() {
+    for panics in [false, true] {
+        sim(async move |sim| {
+            sim.expect_panic("cursed");
+            let (log, owner) = log(1);
+            let owner = Arc::new(Mutex::new(Some(owner)));
+            let first = log.clone();
+            let first = sim.spawn("first", async move { slowly(&first, 1).await });
+            sim.settle().await;
+            let (second, theirs) = (log.clone(), owner.clone());
+            let second = sim.spawn("second", async move {
+                let last = move |_: &mut Vec<u32>| {
+                    if panics {
+                        resume_unwind(Box::new("cursed"));
+                    }
+                    drop(theirs.lock().unwrap().take());
+                };
+                second.call_async(move |log| async move { (last(log), yield_now().await).0 }.boxed()).await
+            });
+            sim.settle().await;
+            let third = sim.spawn("third", async move { slowly(&log, 3).await });
+            assert_eq!(first.await.unwrap(), Ok(2));
+            let expected = if panics { CallError::Panicked } else { CallError::Interrupted };
+            assert_eq!(second.await.unwrap(), Err(expected));
+            assert_eq!(third.await.unwrap(), Err(CallError::Closed));
+        });
+    }
+}
+
+#[test]
 fn a_shutdown_that_is_dropped_aborts_what_is_left() {
     let awaits = every_await(
         || {
@@ -441,27 +470,26 @@ fn owners_can_be_called_and_dropped_from_several_threads() {
         }
         drop(counter);
         assert_eq!(owner.shutdown().await.unwrap(), 1000);
-        // Dropped in the middle of whatever it does: nothing but the three answers that there are.
-        let run = Arc::new(AtomicUsize::new(0));
-        for _ in 0..200 {
+        // Dropped in the middle of whatever it does. Two runs in a hundred hung here: a call that was given room just before
+        // the owner went, and put into the mailbox just after, is kept by tokio's channel until the last handle is dropped
+        // (tokio #7714), and its caller, who has a handle, waited for the answer.
+        for _ in 0..3000 {
             let (counter, owner) = own(0_u64, mailbox(4));
-            let run = run.clone();
             let calls = tokio::task::JoinSet::from_iter((0..4).map(|_| {
-                let (counter, run) = (counter.clone(), run.clone());
+                let counter = counter.clone();
                 async move {
                     for _ in 0..10 {
                         match counter.call(|counter| *counter += 1).await {
-                            Ok(()) => run.fetch_add(1, Relaxed),
+                            Ok(()) => {}
                             Err(CallError::Closed | CallError::Interrupted) => break,
                             Err(error) => panic!("{error}"),
-                        };
+                        }
                     }
                 }
             }));
             yield_now().await;
             drop(owner);
-            calls.join_all().await;
+            timeout(Duration::from_secs(60), calls.join_all()).await.expect("each call is told something");
         }
-        assert!(run.load(Relaxed) <= 200 * 40);
     });
 }
