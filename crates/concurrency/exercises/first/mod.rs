@@ -12,7 +12,6 @@ mod wrong {
     pub(super) mod losers_run_on;
     pub(super) mod no_limit;
     pub(super) mod none_is_a_panic;
-    pub(super) mod one_for_two;
     pub(super) mod one_too_many;
     pub(super) mod returns_with_the_set;
     pub(super) mod tasks_outlive_the_caller;
@@ -32,7 +31,6 @@ testing::prove_exercise!(first, wrong: [
     losers_run_on,
     no_limit,
     none_is_a_panic,
-    one_for_two,
     one_too_many,
     returns_with_the_set,
     tasks_outlive_the_caller,
