@@ -8,10 +8,11 @@
 
 // ANCHOR: imports
 use concurrency::{
-    Bulkhead, Deadline, Rate, RateLimit, Scope, Settled,
-    Supervisor, TimedOut, bounded, first, gather,
-    gather_until, join, partial,
+    Bulkhead, Deadline, Idempotency, Rate, RateLimit, Retry,
+    Scope, Settled, Supervisor, TimedOut, bounded, first,
+    gather, gather_until, join, partial,
     queue::{self, OnFailure, Settings},
+    retry::Backoff,
     shared_state::Committed,
     task_group,
 };
@@ -46,13 +47,17 @@ use tokio_util::{
 const LIMIT: NonZeroUsize =
     NonZeroUsize::new(2).expect("two is not zero");
 
+/// The first one, and two more.
+const ATTEMPTS: NonZeroUsize =
+    NonZeroUsize::new(3).expect("three is not zero");
+
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 // ANCHOR_END: imports
 
 use concurrency::{
-    GroupClosed, Stopped, background::Incident,
+    GroupClosed, Retryable, Stopped, background::Incident,
 };
 use std::{
     cell::RefCell,
@@ -73,6 +78,12 @@ enum PageError {
     Closed(#[from] GroupClosed),
     #[error(transparent)]
     Stopped(#[from] Stopped),
+}
+
+impl Retryable for PageError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Refused)
+    }
 }
 
 /// Stands in for a call over the network, and takes 10 ms times
@@ -769,17 +780,15 @@ async fn it_is_tried_again() -> Tested {
         fetch(if tried < 3 { 13 } else { 1 })
     };
     // ANCHOR: retry
-    let mut attempt = 0;
-    let page = loop {
-        match flaky().await {
-            Ok(page) => break page,
-            Err(error) if attempt == 2 => {
-                return Err(error.into());
-            }
-            Err(_) => sleep(ms(1) * 2_u32.pow(attempt)).await,
-        }
-        attempt += 1;
-    };
+    let retry =
+        Retry::new(ATTEMPTS, Backoff::new(ms(50), ms(2000)));
+    let page = retry
+        .run(
+            &Deadline::after("page", ms(5000)),
+            Idempotency::Idempotent,
+            async |_attempt| flaky().await,
+        )
+        .await?;
     // ANCHOR_END: retry
     assert_eq!(
         (page.as_str(), tries.load(Relaxed)),
