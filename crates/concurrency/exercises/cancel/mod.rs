@@ -4,11 +4,14 @@ mod check;
 mod solution;
 mod stub;
 mod wrong {
+    pub(super) mod a_drop_after_the_stop;
+    pub(super) mod a_listener_stays;
     pub(super) mod a_panic_skips_the_unlock;
     pub(super) mod an_error_skips_the_unlock;
     pub(super) mod asks_before_it_looks;
     pub(super) mod bound_from_the_start;
     pub(super) mod cancels_the_token_of_others;
+    pub(super) mod closes_the_tracker;
     pub(super) mod drops_the_credit;
     pub(super) mod hears_the_stop_only;
     pub(super) mod looks_before_the_credit;
@@ -19,7 +22,9 @@ mod wrong {
     pub(super) mod spawned_in_drop;
     pub(super) mod stop_reaches_the_unlock;
     pub(super) mod unlocks_after_the_await;
+    pub(super) mod unlocks_in_the_caller;
     pub(super) mod unlocks_under_the_money;
+    pub(super) mod unlocks_what_was_not_locked;
     pub(super) mod unlocks_without_a_bound;
     pub(super) mod waits_for_everybody;
 }
@@ -31,11 +36,14 @@ macro_rules! judged {
 }
 
 testing::prove_exercise!(cancel, judged: judged, wrong: [
+    a_drop_after_the_stop,
+    a_listener_stays,
     a_panic_skips_the_unlock,
     an_error_skips_the_unlock,
     asks_before_it_looks,
     bound_from_the_start,
     cancels_the_token_of_others,
+    closes_the_tracker,
     drops_the_credit,
     hears_the_stop_only,
     looks_before_the_credit,
@@ -46,7 +54,9 @@ testing::prove_exercise!(cancel, judged: judged, wrong: [
     spawned_in_drop,
     stop_reaches_the_unlock,
     unlocks_after_the_await,
+    unlocks_in_the_caller,
     unlocks_under_the_money,
+    unlocks_what_was_not_locked,
     unlocks_without_a_bound,
     waits_for_everybody,
 ]);

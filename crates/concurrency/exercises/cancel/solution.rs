@@ -21,16 +21,15 @@ pub const BOUND: Duration = Duration::from_millis(50);
 pub type End = Settled<Reply, FetchError>;
 
 pub async fn transfer(backend: Backend, stop: CancellationToken, tasks: TaskTracker) -> (End, End) {
-    // Here nothing has begun: to stop is to do nothing.
-    if stop.is_cancelled() {
-        return (Settled::Cancelled, Settled::Cancelled);
-    }
     // A drop runs no line of this function, only destructors. This one tells the task.
     let left = CancellationToken::new();
     let _leaves = left.clone().drop_guard();
     let task = tasks.spawn(async move {
+        // Until the task runs, somebody may stop it or leave: what never took the account does not give it back.
+        let mut begun = false;
         let work = async {
             let before = async {
+                begun = true;
                 backend.fetch(LOCK).await?;
                 backend.fetch(QUOTE).await
             };
@@ -52,6 +51,9 @@ pub async fn transfer(backend: Backend, stop: CancellationToken, tasks: TaskTrac
             Ok(Err(error)) => Settled::Failed(error),
             Err(payload) => Settled::Panicked(Panic::new(payload)),
         };
+        if !begun {
+            return (transfer, Settled::Cancelled);
+        }
         // A limit of its own: it begins now, and nobody else's time counts.
         let unlock = match timeout(BOUND, settled(backend.fetch(UNLOCK))).await {
             Ok(end) => end,
