@@ -5,7 +5,7 @@ use super::check::{Incident, Operator};
 use common::{Backend, backend::FetchError};
 use std::time::Duration;
 use tokio::{
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, UnboundedReceiver},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
@@ -30,11 +30,11 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     tokio::spawn(refresher(backend.clone(), operator));
-    let (audit, lines) = mpsc::channel(64);
+    let (audit, lines) = mpsc::unbounded_channel();
     tokio::spawn(audit_log(backend.clone(), lines));
     while let Some(order) = next(&mut orders, &shutdown).await {
         tokio::spawn(mail(backend.clone(), order));
-        if audit.send(order).await.is_err() {
+        if audit.send(order).is_err() {
             break;
         }
     }
@@ -65,7 +65,7 @@ async fn refresher(backend: Backend, operator: Operator) {
 }
 
 /// Task `audit`: writes a line for each order, one after the other.
-async fn audit_log(backend: Backend, mut lines: Receiver<u32>) -> Result<(), FetchError> {
+async fn audit_log(backend: Backend, mut lines: UnboundedReceiver<u32>) -> Result<(), FetchError> {
     while let Some(order) = lines.recv().await {
         backend.fetch(AUDIT + order).await?;
     }

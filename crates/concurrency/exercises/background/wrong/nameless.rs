@@ -4,7 +4,7 @@ use super::check::{Incident, Operator};
 use common::{Backend, backend::FetchError};
 use std::{collections::HashMap, time::Duration};
 use tokio::{
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, UnboundedReceiver},
     task::{Id, JoinError, JoinSet},
     time::{sleep, timeout},
 };
@@ -34,7 +34,7 @@ pub async fn serve(
     let mut tasks = Tasks { set: JoinSet::new(), names: HashMap::new(), operator: operator.clone() };
     let mut refreshing = JoinSet::new();
     refreshing.spawn(refresher(backend.clone(), operator.clone()));
-    let (audit, lines) = mpsc::channel(64);
+    let (audit, lines) = mpsc::unbounded_channel();
     tasks.spawn(String::from("audit"), audit_log(backend.clone(), lines, operator));
     loop {
         let order = tokio::select! {
@@ -48,7 +48,7 @@ pub async fn serve(
         };
         let Some(order) = order else { break };
         tasks.spawn(String::from("mail"), mail(backend.clone(), order));
-        if audit.send(order).await.is_err() {
+        if audit.send(order).is_err() {
             break;
         }
     }
@@ -132,7 +132,11 @@ async fn refresher(backend: Backend, operator: Operator) {
 }
 
 /// Task `audit`: writes a line for each order, one after the other. A line that fails costs no other.
-async fn audit_log(backend: Backend, mut lines: Receiver<u32>, operator: Operator) -> Result<(), FetchError> {
+async fn audit_log(
+    backend: Backend,
+    mut lines: UnboundedReceiver<u32>,
+    operator: Operator,
+) -> Result<(), FetchError> {
     while let Some(order) = lines.recv().await {
         if let Err(incident) = caught(backend.fetch(AUDIT + order)).await {
             operator.tell("audit", incident);

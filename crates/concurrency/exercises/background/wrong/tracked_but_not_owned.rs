@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, UnboundedReceiver},
     task::AbortHandle,
     time::{sleep, timeout},
 };
@@ -30,7 +30,7 @@ pub async fn serve(
 ) {
     let tasks = Tasks { tracker: TaskTracker::new(), handles: Arc::default(), operator: operator.clone() };
     let refreshing = tokio::spawn(refresher(backend.clone(), operator.clone()));
-    let (audit, lines) = mpsc::channel(64);
+    let (audit, lines) = mpsc::unbounded_channel();
     tasks.spawn(String::from("audit"), audit_log(backend.clone(), lines, operator));
     loop {
         let order = tokio::select! {
@@ -40,7 +40,7 @@ pub async fn serve(
         };
         let Some(order) = order else { break };
         tasks.spawn(format!("mail {order}"), mail(backend.clone(), order));
-        audit.send(order).await.ok();
+        audit.send(order).ok();
     }
     refreshing.abort();
     drop(audit);
@@ -106,7 +106,11 @@ async fn refresher(backend: Backend, operator: Operator) {
     operator.tell("refresher", Incident::GivenUp);
 }
 
-async fn audit_log(backend: Backend, mut lines: Receiver<u32>, operator: Operator) -> Result<(), FetchError> {
+async fn audit_log(
+    backend: Backend,
+    mut lines: UnboundedReceiver<u32>,
+    operator: Operator,
+) -> Result<(), FetchError> {
     while let Some(order) = lines.recv().await {
         if let Err(incident) = caught(backend.fetch(AUDIT + order)).await {
             operator.tell("audit", incident);
