@@ -1,13 +1,19 @@
 //! What is verified on any answer to `deadlock`.
 
 use common::{
-    Backend, Verdict,
+    Backend, Recorder, Verdict,
     backend::{CallEnd, Outcome},
     draw::time,
+    verdict::{Finding, Kind},
 };
 use futures_util::future::{BoxFuture, join_all};
 use std::{sync::Arc, time::Duration};
-use testing::{Case, Checked, case::verdict, latencies, simulation::tasks_left};
+use testing::{
+    Case, Checked,
+    case::{verdict, without_folders},
+    every_await, latencies,
+    simulation::tasks_left,
+};
 use tokio::{
     select,
     time::{Instant, sleep},
@@ -58,6 +64,7 @@ pub(crate) fn check(open: Open<'_>) -> Verdict {
         for after in [5, 15, 60, 100, 105, 150, 260, 300, 305, 320] {
             dropped(open, ms(after))?;
         }
+        dropped_at_every_await(open)?;
         let day = Day { orders: vec![(0, 150), (0, 20), (0, 30)], audits: vec![0], reads: 120 };
         Case::explore(
             day.name(),
@@ -129,7 +136,7 @@ impl Day {
         format!("{}; {}", listed("orders", &orders), listed("audits", &audits))
     }
 
-    fn backend(&self, recorder: &common::Recorder) -> Backend {
+    fn backend(&self, recorder: &Recorder) -> Backend {
         let backend = Backend::new(recorder).on(AUDITOR, ms(self.reads), Outcome::Reply);
         (1..)
             .zip(&self.orders)
@@ -139,7 +146,7 @@ impl Day {
     async fn run(
         &self,
         open: Open<'_>,
-        recorder: &common::Recorder,
+        recorder: &Recorder,
         schedule: Option<&testing::explore::Schedule>,
     ) -> Seen {
         let backend = self.backend(recorder);
@@ -241,7 +248,7 @@ fn dropped(open: Open<'_>, after: Duration) -> Checked {
                 () = order(2) => true,
             };
             // What is aborted goes when the scheduler next looks at it.
-            sleep(Duration::ZERO).await;
+            tasks_left().await;
             let running = calls().iter().filter(|call| call.id == 2 && call.ended.is_none()).count();
             let asked = calls().iter().filter(|call| call.id == 2).count();
             (ended, running, asked)
@@ -271,6 +278,35 @@ fn dropped(open: Open<'_>, after: Duration) -> Checked {
         "order 2 is sold when the bank has charged it",
         format!("{} that it is sold", count_lines(sold)),
     )
+}
+
+/// Alone, so that each await is free to go on: a drop there is all that happens.
+fn dropped_at_every_await(open: Open<'_>) -> Checked {
+    let told = every_await(
+        || open(Backend::new(&Recorder::new("dropped at an await")), PIECES),
+        |shop| {
+            let shop = shop.clone();
+            async move { shop.order(1).await }
+        },
+        async |shop| {
+            let (stock, journal) = shop.audit().await;
+            match (PIECES - stock, lines(&journal, "order 1")) {
+                (0, 0) | (1, 1) => Ok(()),
+                (pieces, lines) => {
+                    Err(format!("{pieces} pieces less, and {} that order 1 is sold", count_lines(lines)))
+                }
+            }
+        },
+    );
+    let Err(told) = told else { return Ok(()) };
+    let finding = Finding {
+        rule: Some(String::from("dropped")),
+        case: String::from("1 order, dropped at each await in turn"),
+        expected: String::from("it is sold as a whole or not at all, and nothing of it runs on"),
+        seen: without_folders(&told),
+        trace: None,
+    };
+    Err(Box::new(Verdict::found(Kind::RuleBroken, finding)))
 }
 
 fn belongs_together<T>(case: &Case<T>, rule: &str, (stock, journal): &Audit) -> Checked {

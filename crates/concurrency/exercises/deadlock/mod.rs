@@ -3,6 +3,7 @@ mod solution;
 mod stub;
 mod wrong {
     pub(super) mod always_slow;
+    pub(super) mod an_await_in_between;
     pub(super) mod gives_up;
     pub(super) mod line_is_dropped;
     pub(super) mod locks_one_after_the_other;
@@ -23,6 +24,7 @@ macro_rules! judged {
 
 testing::prove_exercise!(deadlock, judged: judged, stub_breaks: "ends", wrong: [
     always_slow,
+    an_await_in_between,
     gives_up,
     line_is_dropped,
     locks_one_after_the_other,

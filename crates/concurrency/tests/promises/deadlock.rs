@@ -4,7 +4,7 @@ use concurrency::{deadlock::SameLock, lock_all, lock_both};
 use futures_util::{StreamExt as _, poll, stream};
 use std::{
     pin::pin,
-    sync::{Arc, mpsc},
+    sync::{Arc, Barrier, mpsc},
     time::{Duration, Instant},
 };
 use testing::{
@@ -267,10 +267,13 @@ fn a_job_of_a_full_blocking_pool_waits_for_ever_for_one_that_never_begins() {
     for (threads, begins) in [(2, false), (3, true)] {
         let runtime = Builder::new_current_thread().max_blocking_threads(threads).build().unwrap();
         let (queued, both) = mpsc::channel();
-        let give_up = CancellationToken::new();
+        let (give_up, meet) = (CancellationToken::new(), Arc::new(Barrier::new(2)));
         let jobs = [(); 2].map(|()| {
             let (queued, handle, give_up) = (queued.clone(), runtime.handle().clone(), give_up.clone());
+            let meet = meet.clone();
             runtime.spawn_blocking(move || {
+                // Before the second has a thread, the pool is not full.
+                meet.wait();
                 let inner = handle.spawn_blocking(|| "began");
                 queued.send(()).unwrap();
                 handle.block_on(give_up.run_until_cancelled(inner))
