@@ -319,8 +319,14 @@ fn place_in(message: &Value, source: &str) -> Option<String> {
     let others = notes.flat_map(|note| note["spans"].as_array()).flatten();
     let spans =
         primary(message).into_iter().chain(message["spans"].as_array().into_iter().flatten()).chain(others);
-    let span = spans.into_iter().find(|span| span["file_name"] == source)?;
+    let span = spans.into_iter().find_map(|span| written_in(span, source))?;
     Some(format!("{source}:{}", span["line_start"].as_u64()?))
+}
+
+/// Where in `source` a place was written: it may lie in a macro that `source` calls, as `join!` and `select!` are.
+fn written_in<'a>(span: &'a Value, source: &str) -> Option<&'a Value> {
+    let called_from = |span: &&'a Value| Some(&span["expansion"]["span"]).filter(|span| span.is_object());
+    std::iter::successors(Some(span), called_from).find(|span| span["file_name"] == source)
 }
 
 /// What a line of cargo's says about progress.
@@ -370,4 +376,24 @@ fn explain(code: Option<i32>, complaints: &str) -> Stop {
         "cargo could not build the check: {advice}\ncargo said:\n{}",
         complaints.trim_end()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place_in;
+    use serde_json::json;
+
+    /// As rustc reports a type error within `tokio::try_join!`: the place is in tokio, and the answer called it.
+    #[test]
+    fn an_error_within_a_macro_is_where_the_answer_calls_it() {
+        let call = json!({ "file_name": "answer.rs", "line_start": 7, "expansion": null });
+        let inner = json!({ "file_name": "select.rs", "line_start": 1, "expansion": { "span": call, "macro_decl_name": "a!" } });
+        let span = json!({
+            "file_name": "try_join.rs", "line_start": 9, "is_primary": true,
+            "expansion": { "span": inner, "macro_decl_name": "b!" },
+        });
+        let message = json!({ "spans": [span], "children": [] });
+        assert_eq!(place_in(&message, "answer.rs").as_deref(), Some("answer.rs:7"));
+        assert_eq!(place_in(&message, "other.rs"), None);
+    }
 }
