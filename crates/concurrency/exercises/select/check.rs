@@ -30,9 +30,13 @@ type Answer<'a> =
 
 const PERIOD: Duration = ms(100);
 
-/// By so many orders may a tick or the stop be late. One is enough for `biased`; a fair `select!` throws dice, and takes so
-/// many once in ten million times.
-const FEW: usize = 15;
+/// By so many orders may a tick or the stop be late. One is enough for `biased`. A fair `select!` starts at any of its three
+/// arms and walks on past those that are not ready, so with (stop, orders, ticks) the orders win two times out of three;
+/// they do so as often as this, one after the other, less than once in ten million times.
+const FEW: usize = 40;
+
+/// How many orders wait in their channel.
+const ROOM: usize = 4;
 
 /// Holds an answer against the rules of the exercise.
 pub(crate) fn check<F>(
@@ -48,8 +52,14 @@ where
         }
         quiet_day(answer)?;
         for after in [5, 35, 95, 145, 255, 333] {
-            stops(answer, ms(after), true)?;
-            stops(answer, ms(after), false)?;
+            stops(answer, ms(after), Feed::Busy)?;
+            stops(answer, ms(after), Feed::Calm)?;
+        }
+        for after in [35, 145, 250] {
+            stops(answer, ms(after), Feed::SlowlyRead)?;
+        }
+        for after in [5, 150] {
+            stops_with_a_permit(answer, ms(after))?;
         }
         for after in [45, 250] {
             stops_when_idle(answer, ms(after))?;
@@ -335,8 +345,8 @@ fn ticks<T>(case: &Case<T>, seen: &Seen, slack: Duration, until: Duration) -> Ch
             orders += 1;
             continue;
         };
-        // One that counts beside the loop may be one behind.
-        let near = told.parse::<usize>().is_ok_and(|told| told.abs_diff(orders) <= 1);
+        // One that counts beside the loop, after it has written, may be one behind; one ahead is a promise.
+        let near = told.parse::<usize>().is_ok_and(|told| told <= orders && orders <= told + 1);
         case.rule("ticks", near, format!("`so far: {orders}` at {}", time(*at)), format!("`{line}`"))?;
     }
     Ok(())
@@ -356,16 +366,29 @@ fn ends_with_the_last_order<T>(case: &Case<T>, rule: &str, seen: &Seen, stopped:
     )
 }
 
-/// Stopped while there is always another order waiting, or while the queue is as good as empty.
-fn stops(answer: Answer<'_>, after: Duration, busy: bool) -> Checked {
-    let day =
-        &Day { name: "", orders: drawn(7, 200, 40), pause: ms(if busy { 0 } else { 50 }), reader: ms(0) };
-    let orders = if busy { "always 4 orders waiting" } else { "an order every 50 ms" };
+/// What comes in until the stop.
+#[derive(Clone, Copy)]
+enum Feed {
+    /// There is always another order waiting.
+    Busy,
+    /// The queue is as good as empty.
+    Calm,
+    /// As many orders as there is room for, but who reads the lines takes his time, and they have to wait.
+    SlowlyRead,
+}
+
+fn stops(answer: Answer<'_>, after: Duration, feed: Feed) -> Checked {
+    let (orders, pause, reader) = match feed {
+        Feed::Busy => ("always 4 orders waiting", 0, 0),
+        Feed::Calm => ("an order every 50 ms", 50, 0),
+        Feed::SlowlyRead => ("always 4 orders waiting, and 35 ms to read a line", 0, 35),
+    };
+    let day = &Day { name: "", orders: drawn(7, 200, 40), pause: ms(pause), reader: ms(reader) };
     let name = format!("{orders}, up to 40 ms each; `stop` is cancelled after {}", time(after));
     let case = Case::run(name, async |recorder: Recorder| {
         let backend = day.backend(&recorder);
-        let (order, orders) = channel(4);
-        let (line, lines) = channel(1024);
+        let (order, orders) = channel(ROOM);
+        let (line, lines) = channel(if day.reader.is_zero() { 1024 } else { 1 });
         let written = Arc::new(Mutex::new(Written::default()));
         let stop = CancellationToken::new();
         let run = async {
@@ -374,6 +397,7 @@ fn stops(answer: Answer<'_>, after: Duration, busy: bool) -> Checked {
         };
         let feed = async {
             let mut accepted = Vec::new();
+            let mut ahead = 0;
             for id in day.ids() {
                 if !day.pause.is_zero() {
                     // Refused is refused: who waits for the next order to be sent is told as well.
@@ -386,22 +410,24 @@ fn stops(answer: Answer<'_>, after: Duration, busy: bool) -> Checked {
                     break;
                 }
                 accepted.push(id);
+                let answered = backend.calls().iter().filter(|call| call.ended.is_some()).count();
+                ahead = ahead.max((accepted.len() - answered).saturating_sub(ROOM));
             }
-            (accepted, recorder.now())
+            (accepted, ahead, recorder.now())
         };
         let cancel = async {
             sleep(after).await;
             stop.cancel();
         };
-        let reader = read(lines, Duration::ZERO, recorder.clone(), written.clone());
-        let (returned, (accepted, refused), (), ()) = tokio::join!(run, feed, cancel, reader);
+        let reader = read(lines, day.reader, recorder.clone(), written.clone());
+        let (returned, (accepted, ahead, refused), (), ()) = tokio::join!(run, feed, cancel, reader);
         let written = lock(&written).clone();
         let (peak, tasks) = (backend.peak(), backend.peak_tasks());
-        (Seen { written, calls: backend.calls(), peak, tasks, accepted, returned }, refused)
+        (Seen { written, calls: backend.calls(), peak, tasks, accepted, returned }, ahead, refused)
     })
     .map_err(breaks(Kind::Hang, "stop", "an end, soon after the stop"))
     .map_err(breaks(Kind::Deadlock, "stop", "an end, soon after the stop"))?;
-    let (seen, refused) = &case.value;
+    let (seen, ahead, refused) = &case.value;
     let late = seen.answered_between(after, *refused);
     case.rule(
         "stop",
@@ -409,9 +435,64 @@ fn stops(answer: Answer<'_>, after: Duration, busy: bool) -> Checked {
         format!("orders are refused {FEW} orders after {}, at the latest", time(after)),
         format!("refused at {}, {late} orders later", time(*refused)),
     )?;
+    case.rule(
+        "back-pressure",
+        *ahead <= FEW,
+        format!(
+            "at most {FEW} orders are taken before there is time for them; the others wait in their channel"
+        ),
+        format!("{ahead} taken"),
+    )?;
     every_order(&case, day, seen)?;
     ends_with_the_last_order(&case, "stop", seen, after)?;
     ticks(&case, seen, day.longest(), after)
+}
+
+/// Stopped while a sender holds a permit: there is a place in the channel for its order, which comes 20 ms later.
+fn stops_with_a_permit(answer: Answer<'_>, after: Duration) -> Checked {
+    let day = &Day { name: "", orders: drawn(9, 4, 40), pause: ms(0), reader: ms(0) };
+    let name = format!(
+        "4 orders, up to 40 ms each, one of which has a permit when `stop` is cancelled after {}, and is sent 20 ms later",
+        time(after)
+    );
+    let case = Case::run(name, async |recorder: Recorder| {
+        let backend = day.backend(&recorder);
+        let (order, orders) = channel(ROOM);
+        let (line, lines) = channel(64);
+        let written = Arc::new(Mutex::new(Written::default()));
+        let stop = CancellationToken::new();
+        let run = async {
+            answer(backend.clone(), orders, line, stop.clone()).await;
+            recorder.now()
+        };
+        let feed = async {
+            let ids = day.ids();
+            let mut accepted = Vec::new();
+            let permit = order.reserve().await;
+            for id in &ids[..3] {
+                if order.send(*id).await.is_ok() {
+                    accepted.push(*id);
+                }
+            }
+            sleep(after).await;
+            stop.cancel();
+            sleep(ms(20)).await;
+            if let Ok(permit) = permit {
+                permit.send(ids[3]);
+                accepted.push(ids[3]);
+            }
+            accepted
+        };
+        let reader = read(lines, Duration::ZERO, recorder.clone(), written.clone());
+        let (returned, accepted, ()) = tokio::join!(run, feed, reader);
+        let written = lock(&written).clone();
+        let (peak, tasks) = (backend.peak(), backend.peak_tasks());
+        Seen { written, calls: backend.calls(), peak, tasks, accepted, returned }
+    })
+    .map_err(breaks(Kind::Hang, "stop", "an end, when the order with the permit is written"))
+    .map_err(breaks(Kind::Deadlock, "stop", "an end, when the order with the permit is written"))?;
+    every_order(&case, day, &case.value)?;
+    ends_with_the_last_order(&case, "stop", &case.value, after + ms(20))
 }
 
 fn stops_when_idle(answer: Answer<'_>, after: Duration) -> Checked {

@@ -1,0 +1,80 @@
+//! Breaks `every-order`: `try_recv` finds an empty channel, while somebody who has a permit has yet to send.
+
+use common::Backend;
+use std::time::Duration;
+use tokio::{
+    sync::mpsc::{Receiver, Sender},
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often the shop says how much it has done.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// Writes a line about each order, and one about all of them every 100 ms, until it is stopped or nobody orders any more.
+pub async fn run(
+    backend: Backend,
+    mut orders: Receiver<u32>,
+    lines: Sender<String>,
+    stop: CancellationToken,
+) {
+    let mut book = Book { lines, written: 0 };
+    let mut ticks = every(PERIOD);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            _ = ticks.tick() => book.sum_up().await,
+            // `recv` loses nothing when it is dropped: an order is in the channel, or it has won.
+            order = orders.recv() => match order {
+                Some(id) => {
+                    // Behind the arrow nobody else is polled, and so nobody can win against it.
+                    let line = look_up(&backend, id).await;
+                    book.write(line).await;
+                }
+                None => break,
+            },
+        }
+    }
+    orders.close();
+    while let Ok(id) = orders.try_recv() {
+        let line = look_up(&backend, id).await;
+        book.write(line).await;
+    }
+}
+
+/// Ticks after each period, the first time after one. One that is late moves those that follow: the default makes up for
+/// each one that was missed, at once.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// What the backend knows of an order.
+async fn look_up(backend: &Backend, id: u32) -> String {
+    match backend.fetch(id).await {
+        Ok(reply) => format!("order {id}: {}", reply.body),
+        Err(error) => format!("order {id}: {error}"),
+    }
+}
+
+/// Where lines are written.
+struct Book {
+    lines: Sender<String>,
+    written: usize,
+}
+
+impl Book {
+    /// Writes what became of an order.
+    async fn write(&mut self, line: String) {
+        self.lines.send(line).await.ok();
+        self.written += 1;
+    }
+
+    /// Writes how many there were.
+    async fn sum_up(&mut self) {
+        let line = format!("so far: {}", self.written);
+        self.lines.send(line).await.ok();
+    }
+}
