@@ -6,7 +6,17 @@
 use common::{Recorder, Verdict};
 use concurrency::BlockingError;
 use futures_util::future::BoxFuture;
-use std::{cell::Cell, fmt, num::NonZeroUsize, time::Duration};
+use std::{
+    cell::Cell,
+    fmt,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
 use testing::{Case, Checked, Jobs, case::verdict, latencies::shuffled};
 use tokio::{select, task::yield_now, time::advance};
 use tokio_util::task::AbortOnDropHandle;
@@ -48,6 +58,9 @@ pub(crate) fn check(open: Open<'_>) -> Verdict {
         }
         for (limit, may_wait) in [(1, 1), (2, 2), (3, 1)] {
             counts_threads(open, limit, may_wait)?;
+        }
+        for (limit, may_wait) in [(1, 1), (1, 2), (2, 2)] {
+            hands_over_to_who_has_just_gone(open, limit, may_wait)?;
         }
         for limit in [1, 3] {
             survives_panics(open, limit)?;
@@ -220,7 +233,7 @@ impl Desk {
         let Self { limit, may_wait, .. } = self;
         let expected = format!("call {id} is refused at once, {why}: {limit} running, {may_wait} waiting");
         let Ok(outcome) = self.outcome(id, call, rule).await else {
-            return Err(Broken(rule, expected, format!("call {id} was let in, {}", self.now())));
+            return Err(Broken(rule, expected, format!("call {id} was not refused at once, {}", self.now())));
         };
         let right = matches!(
             outcome,
@@ -333,6 +346,77 @@ fn forgets_who_went_while_it_waited(open: Open<'_>, limit: usize, may_wait: usiz
             "it was started",
         )
     })
+}
+
+/// A place is given to a caller that waits, and it goes before it has so much as looked.
+fn hands_over_to_who_has_just_gone(open: Open<'_>, limit: usize, may_wait: usize) -> Checked {
+    let name = format!("limit {limit}, {may_wait} may wait: one of them goes as it is given a place");
+    Desk::case(name, open, (limit, may_wait), async |desk| {
+        let mut calls = Vec::new();
+        for id in 0..limit as u32 {
+            calls.push(desk.let_in(id).await?);
+        }
+        desk.started(limit, "concurrent").await?;
+        // No task looks at this one: what it is given lies there until it is dropped.
+        let gone = limit as u32;
+        let woken = Arc::new(Woken::default());
+        let mut waits = (desk.run)(Box::new(desk.jobs.job(gone)));
+        for _ in 0..8 {
+            woken.0.store(false, SeqCst);
+            let looked = waits.as_mut().poll(&mut Context::from_waker(&Waker::from(woken.clone())));
+            if let Poll::Ready(outcome) = looked {
+                let expected = format!("call {gone} is let in: {limit} run, 0 of {may_wait} wait");
+                return Err(Broken("busy", expected, told(&outcome)));
+            }
+            desk.at_rest().await?;
+            if !woken.0.load(SeqCst) {
+                break;
+            }
+        }
+        advance(Duration::from_millis(10)).await;
+        for (id, call) in (0..).zip(calls) {
+            desk.jobs.open(id);
+            desk.value(id, call, "result").await?;
+        }
+        // Its thread gives the place away a moment after the work has ended. Not everybody wakes who is given one.
+        for _ in 0..20 {
+            desk.at_rest().await?;
+            if woken.0.load(SeqCst) {
+                break;
+            }
+        }
+        drop(waits);
+        desk.jobs.open(gone);
+        desk.at_rest().await?;
+        let mut calls = Vec::new();
+        for id in 90..90 + limit as u32 {
+            calls.push(desk.gated(id).await);
+        }
+        let all = 90..90 + limit as u32;
+        let there = desk.jobs.until(move |ledger| all.clone().all(|id| ledger.started.contains(&id))).await;
+        let ledger = desk.jobs.ledger();
+        need(
+            there,
+            "never-starts",
+            format!("{limit} run: call {gone} went as it was given a place, which is free"),
+            format!("{} running", ledger.running()),
+        )?;
+        desk.jobs.open_all();
+        for (id, call) in (90..).zip(calls) {
+            desk.value(id, call, "never-starts").await?;
+        }
+        Ok(())
+    })
+}
+
+/// Whether somebody was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 fn counts_threads(open: Open<'_>, limit: usize, may_wait: usize) -> Checked {

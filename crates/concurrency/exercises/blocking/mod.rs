@@ -6,6 +6,7 @@ mod wrong {
     pub(super) mod as_many_as_the_runtime_has;
     pub(super) mod counted_down_at_the_end;
     pub(super) mod counts_all_as_running;
+    pub(super) mod handed_over_to_nobody;
     pub(super) mod in_an_async_block;
     pub(super) mod never_busy;
     pub(super) mod nobody_may_wait;
@@ -31,6 +32,7 @@ testing::prove_exercise!(blocking, judged: judged, wrong: [
     as_many_as_the_runtime_has,
     counted_down_at_the_end,
     counts_all_as_running,
+    handed_over_to_nobody,
     in_an_async_block,
     never_busy,
     nobody_may_wait,
@@ -44,3 +46,14 @@ testing::prove_exercise!(blocking, judged: judged, wrong: [
     waits_in_a_task,
     waits_on_the_thread,
 ]);
+
+/// Free, and so no rule: the hint adds the two up without a second thought.
+#[tokio::test]
+async fn the_solution_takes_any_number_of_callers() {
+    use std::num::NonZeroUsize;
+
+    for limit in [NonZeroUsize::MIN, NonZeroUsize::MAX] {
+        let offload = solution::Offload::new(limit, usize::MAX);
+        assert!(matches!(offload.run(|| 7).await, Ok(7)), "limit {limit}");
+    }
+}

@@ -18,7 +18,9 @@ impl Offload {
     /// Room for `limit` calls that run, and for `may_wait` that wait.
     pub fn new(limit: NonZeroUsize, may_wait: usize) -> Self {
         let limit = limit.get();
-        let [admitted, places] = [limit + may_wait, limit].map(|n| Arc::new(Semaphore::new(n)));
+        // A semaphore counts only so far; that many callers nobody has.
+        let [admitted, places] = [limit.saturating_add(may_wait), limit]
+            .map(|n| Arc::new(Semaphore::new(n.min(Semaphore::MAX_PERMITS))));
         Self { limit, may_wait, admitted, places }
     }
 
@@ -30,8 +32,11 @@ impl Offload {
     {
         let Ok(admitted) = self.admitted.clone().try_acquire_owned() else {
             // Nobody is let in beyond the two limits together, so these are what is there.
-            let running = self.limit - self.places.available_permits();
-            return Err(BlockingError::Busy { running, waiting: self.limit + self.may_wait - running });
+            let running = self.limit.min(Semaphore::MAX_PERMITS) - self.places.available_permits();
+            return Err(BlockingError::Busy {
+                running,
+                waiting: (self.limit - running).saturating_add(self.may_wait),
+            });
         };
         // Dropped here, the caller is out of the line and gives `admitted` back; nothing was handed to a thread yet.
         let place = self.places.clone().acquire_owned().await.map_err(|_| BlockingError::Closed)?;
