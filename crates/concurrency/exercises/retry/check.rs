@@ -118,6 +118,7 @@ where
                 ("503 for ever", vec!['b']),
                 ("refused, reset, 500, then a page", vec!['r', 'x', 'i', 'p']),
                 ("no answer, then a page", vec!['h', 'p']),
+                ("timed out in the network, then a page", vec!['t', 'p']),
             ] {
                 Script { what, kind: 'G', answers, policy: ROOMY, seed }.check(answer)?;
             }
@@ -127,12 +128,29 @@ where
             }
             for (what, answers) in [
                 ("an order; reset", vec!['x', 'p']),
+                ("an order; timed out in the network", vec!['t', 'p']),
                 ("an order; 500", vec!['i', 'p']),
                 ("an order; no answer", vec!['h', 'p']),
                 ("an order; 503, refused, 429, then fine", vec!['b', 'r', 'q', 'p']),
                 ("an order; refused, then reset", vec!['r', 'x', 'p']),
             ] {
                 Script { what, kind: 'P', answers, policy: ROOMY, seed }.check(answer)?;
+            }
+            // Whoever names one status that is final, or takes all from 500 on for trouble that passes, is seen here.
+            for (what, kind) in [
+                ("300 will not pass", '0'),
+                ("400 will not pass", '1'),
+                ("401 will not pass", '2'),
+                ("403 will not pass", '3'),
+                ("409 will not pass", '4'),
+                ("501 will not pass", '5'),
+                ("502 will not pass", '6'),
+                ("504 will not pass", '7'),
+            ] {
+                for request in ['G', 'P', 'K'] {
+                    let answers = vec![kind, 'p'];
+                    Script { what, kind: request, answers, policy: ROOMY, seed }.check(answer)?;
+                }
             }
             let answers = vec!['x', 'h', 'i', 'p'];
             let what = "an order with a key; reset, no answer, 500, then fine";
@@ -142,6 +160,8 @@ where
         for seed in 1..=8 {
             let what = "503 with Retry-After: 400 ms, then a page";
             Script { what, kind: 'G', answers: vec!['a', 'p'], policy: ROOMY, seed }.check(answer)?;
+            let what = "429 with Retry-After: 400 ms, then a page";
+            Script { what, kind: 'G', answers: vec!['l', 'p'], policy: ROOMY, seed }.check(answer)?;
             let policy = Policy { total: ms(300), ..ROOMY };
             let what = "503 with Retry-After: 400 ms, and 300 ms in all";
             Script { what, kind: 'G', answers: vec!['a', 'p'], policy, seed }.check(answer)?;
@@ -168,11 +188,26 @@ struct Script {
     what: &'static str,
     /// `G`: a GET, `P`: an order, `K`: an order with a key.
     kind: char,
-    /// `p`: a page, `n`: 404, `b`: 503, `a`: 503 with a Retry-After of 400 ms, `q`: 429, `i`: 500, `r`: refused,
-    /// `x`: reset, `h`: no answer. The last one stays.
+    /// `p`: a page, `n`: 404, `0` to `7`: other statuses that are final, `b`: 503, `a`: 503 with a Retry-After of 400 ms, `q`: 429, `i`: 500, `r`: refused,
+    /// `x`: reset, `t`: timed out below HTTP, `l`: 429 with a Retry-After of 400 ms, `h`: no answer. The last one stays.
     answers: Vec<char>,
     policy: Policy,
     seed: u64,
+}
+
+/// `0` to `7`, and `n`.
+const fn final_status(kind: char) -> u16 {
+    match kind {
+        '0' => 300,
+        '1' => 400,
+        '2' => 401,
+        '3' => 403,
+        '4' => 409,
+        '5' => 501,
+        '6' => 502,
+        '7' => 504,
+        _ => 404,
+    }
 }
 
 /// What follows from a failure.
@@ -211,13 +246,15 @@ impl Script {
 
     fn site(&self, recorder: &Recorder) -> Site {
         let answer = |kind: &char| match kind {
-            'n' => Answer::status(404),
+            'n' | '0'..='7' => Answer::status(final_status(*kind)),
             'b' => Answer::status(503),
             'a' => Answer::status(503).retry_after(ms(400)),
             'q' => Answer::status(429),
             'i' => Answer::status(500),
             'r' => Answer::broken(NetworkError::Refused),
             'x' => Answer::broken(NetworkError::Reset),
+            't' => Answer::broken(NetworkError::TimedOut),
+            'l' => Answer::status(429).retry_after(ms(400)),
             'h' => Answer::hang(),
             _ => Answer::page("a page"),
         };
@@ -228,25 +265,26 @@ impl Script {
     fn failure(&self, attempt: usize, call: &Call) -> Failure {
         match (self.answer(attempt), call.ended) {
             (_, Some((_, CallEnd::Dropped))) => Failure::TimedOut,
-            ('n', _) => Failure::Status(404),
+            (kind @ ('n' | '0'..='7'), _) => Failure::Status(final_status(kind)),
             ('b' | 'a', _) => Failure::Status(503),
-            ('q', _) => Failure::Status(429),
+            ('q' | 'l', _) => Failure::Status(429),
             ('i', _) => Failure::Status(500),
             ('r', _) => Failure::Network(NetworkError::Refused),
+            ('t', _) => Failure::Network(NetworkError::TimedOut),
             _ => Failure::Network(NetworkError::Reset),
         }
     }
 
     fn next(&self, attempt: usize, failure: &Failure) -> Next {
         let unsent = matches!(failure, Failure::Status(429 | 503) | Failure::Network(NetworkError::Refused));
-        if *failure == Failure::Status(404) {
+        if matches!(failure, Failure::Status(status) if !matches!(status, 429 | 500 | 503)) {
             Next::Ends("final")
         } else if !self.request().repeatable && !unsent {
             Next::Ends("once")
         } else if attempt + 1 >= self.policy.attempts {
             Next::Ends("attempts")
         } else {
-            let asked_for = self.answer(attempt) == 'a' && *failure != Failure::TimedOut;
+            let asked_for = matches!(self.answer(attempt), 'a' | 'l') && *failure != Failure::TimedOut;
             let least = if asked_for { ms(400) } else { Duration::ZERO };
             Next::Goes { least, most: least + self.policy.ceiling(attempt) }
         }

@@ -6,7 +6,9 @@ mod wrong {
     use super::check;
 
     pub(super) mod a_key_for_each_attempt;
+    pub(super) mod a_redirect_is_a_success;
     pub(super) mod a_timeout_for_each_attempt;
+    pub(super) mod all_from_500_on_may_pass;
     pub(super) mod any_response_is_a_success;
     pub(super) mod doubled_without_jitter;
     pub(super) mod fixed_pauses;
@@ -17,10 +19,13 @@ mod wrong {
     pub(super) mod no_longest_pause;
     pub(super) mod one_attempt_too_few;
     pub(super) mod one_attempt_too_many;
+    pub(super) mod only_404_is_final;
     pub(super) mod pauses_after_the_last;
     pub(super) mod pauses_do_not_grow;
     pub(super) mod repeats_an_order;
+    pub(super) mod retry_after_of_503_only;
     pub(super) mod sleeps_towards_the_limit;
+    pub(super) mod takes_a_broken_connection_for_a_refusal;
     pub(super) mod takes_a_timeout_for_a_refusal;
     pub(super) mod task_left_behind;
     pub(super) mod the_last_attempt_gets_its_full_time;
@@ -30,7 +35,9 @@ mod wrong {
 
 testing::prove_exercise!(retry, wrong: [
     a_key_for_each_attempt,
+    a_redirect_is_a_success,
     a_timeout_for_each_attempt,
+    all_from_500_on_may_pass,
     any_response_is_a_success,
     doubled_without_jitter,
     fixed_pauses,
@@ -41,10 +48,13 @@ testing::prove_exercise!(retry, wrong: [
     no_longest_pause,
     one_attempt_too_few,
     one_attempt_too_many,
+    only_404_is_final,
     pauses_after_the_last,
     pauses_do_not_grow,
     repeats_an_order,
+    retry_after_of_503_only,
     sleeps_towards_the_limit,
+    takes_a_broken_connection_for_a_refusal,
     takes_a_timeout_for_a_refusal,
     task_left_behind,
     the_last_attempt_gets_its_full_time,
