@@ -156,7 +156,12 @@ where
             let what = "an order with a key; reset, no answer, 500, then fine";
             Script { what, kind: 'K', answers, policy: ROOMY, seed }.check(answer)?;
         }
-        spreads_its_pauses(answer)?;
+        // The more than thirty doublings of a patient client have to stay numbers.
+        let policy = Policy { attempts: 40, first_pause: ms(4), longest_pause: ms(6), ..ROOMY };
+        let what = "503 for ever, and short pauses";
+        Script { what, kind: 'G', answers: vec!['b'], policy, seed: 1 }.check(answer)?;
+        spreads_its_pauses(answer, Duration::ZERO)?;
+        spreads_its_pauses(answer, ms(500))?;
         for seed in 1..=8 {
             let what = "503 with Retry-After: 400 ms, then a page";
             Script { what, kind: 'G', answers: vec!['a', 'p'], policy: ROOMY, seed }.check(answer)?;
@@ -472,46 +477,92 @@ impl Policy {
 }
 
 /// Many clients that fail at the same moment: when do they come back?
-fn spreads_its_pauses(answer: Answers<'_>) -> Checked {
-    const CLIENTS: u32 = 60;
+fn spreads_its_pauses(answer: Answers<'_>, asked_for: Duration) -> Checked {
+    const CLIENTS: u32 = 120;
     let policy = Policy { attempts: 4, first_pause: ms(200), longest_pause: ms(400), ..ROOMY };
-    let case = Case::run(
-        "60 clients, 503 at the same moment, pauses of 200, 400, 400 ms at most",
-        async |recorder| {
-            // Sixty lanes are no picture; what is told is enough.
-            let unseen = Recorder::new("");
-            let clients: FuturesUnordered<_> = (0..CLIENTS)
-                .map(|client| {
-                    let site =
-                        Site::new(if client < 3 { &recorder } else { &unseen }).on(7, [Answer::status(503)]);
-                    let request = Request { id: 7, orders: false, key: None, repeatable: true };
-                    let sent = answer(Client::new(&site), request, policy, Jitter(client.into()));
-                    sent.map(move |_| site.calls())
-                })
-                .collect();
-            let mut pauses: [Vec<Duration>; 3] = Default::default();
-            for calls in clients.collect::<Vec<_>>().await {
-                for (n, pair) in calls.windows(2).enumerate().take(3) {
-                    let ended = pair[0].ended.map_or(pair[0].started, |(at, _)| at);
-                    pauses[n].push(pair[1].started.saturating_sub(ended));
-                }
-            }
-            pauses
-        },
-    )?;
-    for (n, pauses) in case.value.iter().enumerate() {
+    let (busy, with, on_top) = if asked_for.is_zero() {
+        (Answer::status(503), String::new(), "")
+    } else {
+        let with = format!(" with Retry-After: {}", time(asked_for));
+        (Answer::status(503).retry_after(asked_for), with, " on top of it")
+    };
+    let name = format!(
+        "{CLIENTS} clients, 503{with} at the same moment, pauses of 200, 400, 400 ms at most{on_top}"
+    );
+    let case = Case::run(name, async |recorder| {
+        // So many lanes are no picture; what is told is enough.
+        let unseen = Recorder::new("");
+        let clients: FuturesUnordered<_> = (0..CLIENTS)
+            .map(|client| {
+                let site = Site::new(if client < 3 { &recorder } else { &unseen }).on(7, [busy.clone()]);
+                let request = Request { id: 7, orders: false, key: None, repeatable: true };
+                let sent = answer(Client::new(&site), request, policy, Jitter(client.into()));
+                sent.map(move |_| site.calls())
+            })
+            .collect();
+        let calls = clients.collect::<Vec<_>>().await;
+        // Of each client, what it waited longer than it was asked to.
+        let pauses = |calls: &Vec<Call>| {
+            let pause = |pair: &[Call]| {
+                let ended = pair[0].ended.map_or(pair[0].started, |(at, _)| at);
+                pair[1].started.saturating_sub(ended + asked_for)
+            };
+            calls.windows(2).map(pause).collect::<Vec<_>>()
+        };
+        calls.iter().map(pauses).collect::<Vec<_>>()
+    })?;
+    let jitter = if asked_for.is_zero() { "jitter" } else { "retry-after" };
+    for n in 0..policy.attempts - 1 {
+        let pauses: Vec<Duration> = case.value.iter().filter_map(|pauses| pauses.get(n)).copied().collect();
         let ceiling = policy.ceiling(n);
         let longest = pauses.iter().max().copied().unwrap_or_default();
         let shortest = pauses.iter().min().copied().unwrap_or_default();
         let number = n + 1;
-        let seen = format!("pause {number} of 60 clients: {} to {}", time(shortest), time(longest));
-        // That 60 draws all miss a fifth has a chance of one in 600,000.
+        let seen = format!(
+            "pause {number} of {CLIENTS} clients: {} to {}",
+            time(asked_for + shortest),
+            time(asked_for + longest)
+        );
+        // That so many draws all miss a fifth has a chance of one in 400 billions.
         let kept = longest >= ceiling * 4 / 5;
         // Where all pauses are equal it is not the growth that is missing.
-        let rule = if longest == shortest || n == 0 { "jitter" } else { "pauses" };
-        let wanted = format!("pause {number}: anything up to {}", time(ceiling));
+        let rule = if longest == shortest || n == 0 { jitter } else { "pauses" };
+        let wanted = if asked_for.is_zero() {
+            format!("pause {number}: anything up to {}", time(ceiling))
+        } else {
+            format!("pause {number}: {}, and on top anything up to {}", time(asked_for), time(ceiling))
+        };
         case.rule(rule, kept, &wanted, &seen)?;
-        case.rule("jitter", shortest <= ceiling / 5, wanted, seen)?;
+        case.rule(jitter, shortest <= ceiling / 5, &wanted, seen)?;
+        let mut quarters = [0; 4];
+        for pause in &pauses {
+            quarters[((pause.as_millis() * 4 / (ceiling.as_millis() + 1)) as usize).min(3)] += 1;
+        }
+        // Of 120 draws 30 fall into a quarter; fewer than 10, or more than 50, in one case of 30,000.
+        case.rule(
+            jitter,
+            quarters.iter().all(|count| (10..=50).contains(count)),
+            format!("{wanted}, with about a quarter of the clients in each quarter of it"),
+            format!("{quarters:?} of {CLIENTS} clients in its quarters"),
+        )?;
+    }
+    for (one, other) in [(0, 1), (1, 2), (0, 2)] {
+        let share = |pauses: &[Duration], n: usize| {
+            Some(pauses.get(n)?.as_secs_f64() / policy.ceiling(n).as_secs_f64())
+        };
+        let same = |pauses: &&Vec<Duration>| {
+            share(pauses, one)
+                .zip(share(pauses, other))
+                .is_some_and(|(one, other)| (one - other).abs() < 0.02)
+        };
+        let same = case.value.iter().filter(same).count();
+        // Two draws are so near to each other in 4 cases of 100.
+        case.rule(
+            jitter,
+            same <= 40,
+            format!("pause {} drawn anew, and not the same share as in pause {}", other + 1, one + 1),
+            format!("the same share in {same} of {CLIENTS} clients"),
+        )?;
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ pub async fn retry(
     client: Client,
     request: Request,
     policy: Policy,
-    jitter: Jitter,
+    mut jitter: Jitter,
 ) -> Result<Response, Vec<Failure>> {
-    todo!("send {request:?} with {client:?} and {policy:?}, and {jitter:?} for the pauses")
+    let pause = jitter.up_to(policy.first_pause);
+    todo!("send {request:?} with {client:?}, and again after a pause of {pause:?}")
 }
