@@ -53,6 +53,12 @@ pub(crate) fn check(make: impl Fn(NonZeroU32, NonZeroU32) -> Acquire) -> Verdict
         for (per_second, burst, count) in [(10, 1, 5), (10, 3, 8), (50, 2, 30), (100, 10, 40), (20, 5, 5)] {
             Script::at_once(per_second, burst, count).check(make)?;
         }
+        // Rates that a second is no multiple of in milliseconds, and one that is quicker than the timer's grain.
+        for (per_second, burst, count) in [(3, 1, 6), (7, 2, 20), (300, 5, 90), (2_000, 20, 150)] {
+            Script::at_once(per_second, burst, count).check(make)?;
+        }
+        // 45 s at this rate are more than 32 bits of millionths.
+        Script::at_once(2_000, 20, 30).then(45_000, 60).check(make)?;
         // Idle in between: for shorter than a burst takes to come in, and for much longer.
         for idle in [130, 250, 290, 420, 1_000, 6_000] {
             Script::at_once(10, 3, 5).then(idle, 7).then(2 * idle, 4).check(make)?;
@@ -203,10 +209,12 @@ impl Script {
 
     fn never_more(&self, case: &Case<Begun>) -> Checked {
         let begun = &case.value;
+        // A timer wakes at whole milliseconds: of two turns that are due in between, the first may be late by its grain.
+        let grain = if 1_000 % self.per_second == 0 { ms(0) } else { ms(1) };
         for (at, (_, from)) in begun.iter().enumerate() {
             for (count, (_, to)) in (1_u32..).zip(&begun[at..]) {
                 let stretch = *to - *from;
-                let came_in = stretch.as_nanos() * u128::from(self.per_second) / 1_000_000_000;
+                let came_in = (stretch + grain).as_nanos() * u128::from(self.per_second) / 1_000_000_000;
                 let most = u128::from(self.burst) + came_in;
                 let from = time(*from);
                 case.rule(

@@ -2,6 +2,8 @@ mod check;
 mod solution;
 mod stub;
 mod wrong {
+    pub(super) mod a_period_of_ten_milliseconds_at_least;
+    pub(super) mod counts_in_32_bits;
     pub(super) mod each_sleeps_alone;
     pub(super) mod fixed_window;
     pub(super) mod keeps_its_own_sender;
@@ -13,6 +15,7 @@ mod wrong {
     pub(super) mod saves_without_a_limit;
     pub(super) mod sleeps_a_whole_period;
     pub(super) mod sleeps_first;
+    pub(super) mod whole_milliseconds;
 }
 
 macro_rules! judged {
@@ -22,6 +25,8 @@ macro_rules! judged {
 }
 
 testing::prove_exercise!(rate_limit, judged: judged, wrong: [
+    a_period_of_ten_milliseconds_at_least,
+    counts_in_32_bits,
     each_sleeps_alone,
     fixed_window,
     keeps_its_own_sender,
@@ -33,4 +38,5 @@ testing::prove_exercise!(rate_limit, judged: judged, wrong: [
     saves_without_a_limit,
     sleeps_a_whole_period,
     sleeps_first,
+    whole_milliseconds,
 ]);

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 use tokio::{
     sync::Mutex,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep},
 };
 
 pub struct RateLimit {
@@ -17,15 +17,18 @@ pub struct RateLimit {
 
 impl RateLimit {
     pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
-        let period = Duration::from_secs(1) / per_second.get();
+        // Rounded up: rather a billionth too slow than too fast.
+        let period = Duration::from_nanos(1_000_000_000_u64.div_ceil(per_second.get().into()));
         // Full from the beginning.
         Self { period, ahead: period * (burst.get() - 1), full_at: Mutex::new(Instant::now()) }
     }
 
     pub async fn acquire(&self) {
         let mut full_at = self.full_at.lock().await;
+        // Lengths of time can be cut at nothing; a moment before the clock's first one would be a panic.
+        let missing = full_at.saturating_duration_since(Instant::now());
         // Whoever is dropped in this sleep gives the lock back, and has changed nothing: nothing is reserved.
-        sleep_until(*full_at - self.ahead).await;
+        sleep(missing.saturating_sub(self.ahead)).await;
         // An idle time saves up no more than a burst: full is full, and that is now at the earliest.
         *full_at = Instant::now().max(*full_at) + self.period;
     }
