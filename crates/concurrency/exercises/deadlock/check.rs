@@ -116,7 +116,10 @@ fn drawn(seed: u64) -> Day {
 struct Seen {
     /// For each order: when it came, and when it returned.
     orders: Vec<(Duration, Duration)>,
-    audits: Vec<Audit>,
+    /// For each audit: when it was called, when it returned, and what it gave.
+    audits: Vec<(Duration, Duration, Audit)>,
+    /// When the auditor gave an audit back.
+    read: Vec<Duration>,
     /// When all was over.
     last: Audit,
     /// For which orders the bank was asked, in this order.
@@ -170,12 +173,17 @@ impl Day {
             let (shop, at) = (&shop, *at);
             async move {
                 sleep(ms(at)).await;
-                recorder.lane("audit", shop.audit()).await
+                let called = start.elapsed();
+                let audit = recorder.lane("audit", shop.audit()).await;
+                (called, start.elapsed(), audit)
             }
         });
         let (orders, audits) = tokio::join!(join_all(orders), join_all(audits));
         let charged = backend.calls().iter().map(|call| call.id).filter(|id| *id != AUDITOR).collect();
-        Seen { orders, audits, last: shop.audit().await, charged }
+        let read =
+            backend.calls().into_iter().filter(|call| call.id == AUDITOR).filter_map(|call| call.ended);
+        let read = read.map(|(at, _)| at).collect();
+        Seen { orders, audits, read, last: shop.audit().await, charged }
     }
 }
 
@@ -185,10 +193,33 @@ fn open_for(open: Open<'_>, day: &Day) -> Checked {
 }
 
 fn hold(case: &Case<Seen>, day: &Day) -> Checked {
-    let Seen { orders, audits, last, charged } = &case.value;
-    for audit in audits.iter().chain([last]) {
+    let Seen { orders, audits, read, last, charged } = &case.value;
+    for (called, returned, audit) in audits {
         belongs_together(case, "audit", audit)?;
+        let (from, to) = (*called, *returned + GRAIN);
+        case.rule(
+            "audit",
+            read.iter().any(|read| (from..=to).contains(read)),
+            format!("the auditor is asked by the audit that is called at {}", time(*called)),
+            format!("it returns at {}, and the auditor has not read the journal meanwhile", time(*returned)),
+        )?;
+        let missing = (1..)
+            .zip(orders)
+            .find(|(id, (_, sold))| *sold + GRAIN < *called && lines(&audit.1, &format!("order {id}")) == 0);
+        if let Some((id, (_, sold))) = missing {
+            case.rule(
+                "audit",
+                false,
+                format!(
+                    "order {id}, which returned at {}, is in the audit that is called at {}",
+                    time(*sold),
+                    time(*called)
+                ),
+                "it is not",
+            )?;
+        }
     }
+    belongs_together(case, "audit", last)?;
     for (id, (came, returned)) in (1..).zip(orders) {
         let times = charged.iter().filter(|charged| **charged == id).count();
         let lines = lines(&last.1, &format!("order {id}"));
@@ -232,51 +263,85 @@ fn hold(case: &Case<Seen>, day: &Day) -> Checked {
     )
 }
 
+/// What became of the second of three orders.
+struct Second {
+    audit: Audit,
+    last: Audit,
+    ended: bool,
+    /// Tasks alive when it was dropped, and when the others had ended.
+    tasks: (usize, usize),
+    /// Calls to the bank about it that were under way when it was dropped, and that were begun later.
+    running: usize,
+    later: usize,
+    replied: bool,
+}
+
+/// How long the audit takes beside which the second order is dropped.
+const READS: Duration = ms(150);
+
+/// Three orders during an audit. The second is dropped after a while, or, for comparison, never made.
+async fn three_orders(open: Open<'_>, recorder: Recorder, after: Duration, made: bool) -> Second {
+    let backend = Backend::new(&recorder)
+        .on(AUDITOR, READS, Outcome::Reply)
+        .on(1, ms(30), Outcome::Reply)
+        .on(2, ms(120), Outcome::Reply)
+        .on(3, ms(20), Outcome::Reply);
+    let shop = open(backend.clone(), PIECES);
+    let order = |id| recorder.lane(format!("order {id}"), shop.order(id));
+    let calls = || backend.calls().into_iter().filter(|call| call.id == 2);
+    let second = async {
+        let ended = select! {
+            biased;
+            () = sleep(after) => false,
+            () = order(2), if made => true,
+        };
+        // What is aborted goes when the scheduler next looks at it.
+        let tasks = tasks_left().await;
+        (ended, tasks, calls().filter(|call| call.ended.is_none()).count(), calls().count())
+    };
+    let audit = recorder.lane("audit", shop.audit());
+    let (audit, (), (ended, tasks, running, asked), ()) = tokio::join!(audit, order(1), second, order(3));
+    let tasks = (tasks, tasks_left().await);
+    sleep(Duration::from_secs(2)).await;
+    let later = calls().count() - asked;
+    let replied = calls().any(|call| matches!(call.ended, Some((_, CallEnd::Replied))));
+    Second { audit, last: shop.audit().await, ended, tasks, running, later, replied }
+}
+
 /// Drops the second of three orders, while there is an audit.
 fn dropped(open: Open<'_>, after: Duration) -> Checked {
-    let day = Day { orders: vec![(0, 30), (0, 120), (0, 20)], audits: Vec::new(), reads: 150 };
-    let name = format!("3 orders during an audit; the second is dropped after {}", time(after));
-    let case = Case::run(name, async |recorder| {
-        let backend = day.backend(&recorder);
-        let shop = open(backend.clone(), PIECES);
-        let order = |id| recorder.lane(format!("order {id}"), shop.order(id));
-        let calls = || backend.calls();
-        let second = async {
-            let ended = select! {
-                biased;
-                () = sleep(after) => false,
-                () = order(2) => true,
-            };
-            // What is aborted goes when the scheduler next looks at it.
-            tasks_left().await;
-            let running = calls().iter().filter(|call| call.id == 2 && call.ended.is_none()).count();
-            let asked = calls().iter().filter(|call| call.id == 2).count();
-            (ended, running, asked)
-        };
-        let audit = recorder.lane("audit", shop.audit());
-        let (audit, (), (ended, running, asked), ()) = tokio::join!(audit, order(1), second, order(3));
-        let left = tasks_left().await;
-        sleep(Duration::from_secs(2)).await;
-        let (more, last) = (calls().iter().filter(|call| call.id == 2).count() - asked, shop.audit().await);
-        let replied =
-            calls().iter().any(|call| call.id == 2 && matches!(call.ended, Some((_, CallEnd::Replied))));
-        (audit, last, ended, running + left, more, replied)
+    // Tasks of the shop's own live on, and those of the others are still at it: as many as without the second order.
+    let without = Case::run("2 orders during an audit", async |recorder| {
+        three_orders(open, recorder, after, false).await.tasks
     })?;
-    let (audit, last, ended, running, more, replied) = &case.value;
+    let name = format!("3 orders during an audit; the second is dropped after {}", time(after));
+    let case = Case::run(name, async |recorder| three_orders(open, recorder, after, true).await)?;
+    let Second { audit, last, ended, tasks, running, later, replied } = &case.value;
     belongs_together(&case, "audit", audit)?;
     belongs_together(&case, "dropped", last)?;
-    case.rule(
-        "dropped",
-        *ended || *running == 0 && *more == 0,
-        "nothing of order 2 runs on",
-        format!("{running} calls or tasks run on, the bank is asked {} later", count(*more)),
-    )?;
+    // While all wait for the audit, the others are as far as they would be without it. Later they may be behind.
+    let at_the_drop = if after < READS { tasks.0.saturating_sub(without.value.0) } else { 0 };
+    let tasks = at_the_drop.max(tasks.1.saturating_sub(without.value.1));
+    let runs_on = [
+        (*running, "a call to the bank runs on", "calls to the bank run on"),
+        (tasks, "a task runs on", "tasks run on"),
+        (*later, "the bank is asked later", "calls to the bank begin later"),
+    ];
+    let runs_on: Vec<String> = runs_on
+        .iter()
+        .filter(|(times, ..)| *times > 0)
+        .map(|(times, one, more)| if *times == 1 { String::from(*one) } else { format!("{times} {more}") })
+        .collect();
+    case.rule("dropped", *ended || runs_on.is_empty(), "nothing of order 2 runs on", runs_on.join(", "))?;
     let sold = lines(&last.1, "order 2");
+    let (rule, right) =
+        if *ended { ("sold", sold == 1 && *replied) } else { ("dropped", sold <= usize::from(*replied)) };
+    let bank = if *replied { "the bank has charged it" } else { "the bank has not charged it" };
     case.rule(
-        "sold",
-        sold == usize::from(*replied) || !*ended && sold <= 1,
-        "order 2 is sold when the bank has charged it",
-        format!("{} that it is sold", count_lines(sold)),
+        rule,
+        right,
+        "order 2 is sold only when the bank has charged it",
+        format!("{bank}, and {} that it is sold", count_lines(sold)),
     )
 }
 

@@ -4,7 +4,11 @@ mod stub;
 mod wrong {
     pub(super) mod always_slow;
     pub(super) mod an_await_in_between;
+    pub(super) mod asks_no_auditor;
+    pub(super) mod audit_without_waiting;
+    pub(super) mod books_first;
     pub(super) mod gives_up;
+    pub(super) mod line_in_a_task;
     pub(super) mod line_is_dropped;
     pub(super) mod locks_one_after_the_other;
     pub(super) mod more_patience;
@@ -25,7 +29,11 @@ macro_rules! judged {
 testing::prove_exercise!(deadlock, judged: judged, stub_breaks: "ends", wrong: [
     always_slow,
     an_await_in_between,
+    asks_no_auditor,
+    audit_without_waiting,
+    books_first,
     gives_up,
+    line_in_a_task,
     line_is_dropped,
     locks_one_after_the_other,
     more_patience,
