@@ -12,7 +12,10 @@ mod wrong {
     pub(super) mod locks_as_they_come;
     pub(super) mod locks_itself_out;
     pub(super) mod looks_before_and_pays_after;
+    pub(super) mod nothing_to_do;
     pub(super) mod one_lock_for_all;
+    pub(super) mod only_the_call_is_a_task;
+    pub(super) mod puts_back_an_old_balance;
     pub(super) mod puts_back_an_old_table;
 }
 
@@ -33,6 +36,9 @@ testing::prove_exercise!(shared_state, judged: judged, stub_breaks: "whole", wro
     locks_as_they_come,
     locks_itself_out,
     looks_before_and_pays_after,
+    nothing_to_do,
     one_lock_for_all,
+    only_the_call_is_a_task,
+    puts_back_an_old_balance,
     puts_back_an_old_table,
 ]);
