@@ -11,7 +11,7 @@ mod work;
 pub use outcome::{Cancelled, CleanedUp, Lost, Report, WorkError};
 pub use work::Shielded;
 
-use futures_util::{FutureExt as _, future::AbortHandle};
+use futures_util::FutureExt as _;
 use outcome::Caught;
 use std::{
     fmt,
@@ -28,7 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use work::{Begin, Entry, Ledger, caught};
 
-/// How long [`close`](Scope::close) waits for what it has aborted: destructors, and clean-up that begins with the abort.
+/// How long [`close`](Scope::close) waits after the abort: for destructors, and for clean-up, whenever that has begun.
 pub const AFTER_ABORT: Duration = Duration::from_secs(1);
 
 /// Work that is cancelled together, for a reason, and of which one can tell that it has gone.
@@ -235,7 +235,8 @@ impl Scope {
     /// The body is polled in the caller's task, and may borrow. Once it has begun, `clean_up` is called exactly once, when
     /// the body has gone: after its value, its error or its panic, and when this future is dropped, at whichever await.
     /// Clean-up is a task, with `bound` for itself alone: what is left of the caller's time does not matter, and no cancel
-    /// reaches it. Only [`close`](Self::close) does, at the end of the grace.
+    /// reaches it. Only [`close`](Self::close) does, and cuts the bound: [`AFTER_ABORT`] after the end of the grace, clean-up
+    /// is aborted. Even if it begins in that very moment, it is called, and polled once.
     ///
     /// A cancel does not reach the body either; what may stop in it [runs](Self::run) in a scope. Clean-up does not wait
     /// for work that the body has shielded: where it is to come after that, shield the whole, as the example does.
@@ -380,10 +381,15 @@ impl Scope {
         self.cancel(reason);
         self.within(grace).await;
         let ended = self.node.ledger.borrow().ended() - before;
-        let aborted = self.abort_all();
-        // Clean-up that the abort has set off gets this long, and is aborted like the rest.
+        let work = self.node.ledger.borrow().work();
+        // Outside of the lock: aborting wakes.
+        work.iter().for_each(|(_, task)| task.abort());
+        let aborted = work.into_iter().map(|(name, _)| name).collect();
+        // Clean-up that is at work, and what the abort has set off, gets this long, and is aborted then.
         self.within(AFTER_ABORT).await;
-        let left = self.abort_all();
+        let left = self.alive();
+        let clean_up = self.node.ledger.borrow().clean_up();
+        clean_up.iter().for_each(|(_, task)| task.abort());
         Report { reason: self.node.why().reason, ended, aborted, left }
         // ANCHOR_END: close
     }
@@ -394,15 +400,6 @@ impl Scope {
             () = self.gone() => {}
             () = sleep(limit) => {}
         }
-    }
-
-    fn abort_all(&self) -> Vec<&'static str> {
-        let ledger = self.node.ledger.borrow();
-        let (names, handles) = (ledger.names(), ledger.handles());
-        // Aborting wakes; nobody is woken under the lock.
-        drop(ledger);
-        handles.iter().for_each(AbortHandle::abort);
-        names
     }
 }
 

@@ -78,16 +78,19 @@ impl fmt::Display for Lost {
 pub struct Report {
     /// Why it was cancelled, by whomever was first.
     pub reason: &'static str,
-    /// How much ended by itself, from the cancel to the end of the grace; what may be dropped is among it.
+    /// How many lines of the books were struck out from the cancel to the end of the grace: what ended by itself, and
+    /// what may be dropped. With clean-up, a body and its clean-up are a line each, and what they are shielded in is
+    /// another. What ends by itself after the grace is told nowhere.
     pub ended: usize,
-    /// The names of what was aborted at the end of the grace.
+    /// The names of what was aborted at the end of the grace: shielded work, and never clean-up.
     pub aborted: Vec<&'static str>,
-    /// The names of what was still there afterwards: it blocks its thread, or nobody polls it.
+    /// The names of what was still there [`AFTER_ABORT`](super::AFTER_ABORT) later: it blocks its thread, nobody polls it,
+    /// it is a body that goes on in its caller's task, or it was clean-up, and is aborted now.
     pub left: Vec<&'static str>,
 }
 
 impl Report {
-    /// Whether everything ended by itself.
+    /// Whether nothing was aborted, and nothing was left.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         self.aborted.is_empty() && self.left.is_empty()

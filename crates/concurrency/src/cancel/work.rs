@@ -7,7 +7,7 @@ use super::{
 use crate::Panic;
 use futures_util::{
     FutureExt as _,
-    future::{AbortHandle, AbortRegistration, Abortable},
+    future::{AbortHandle, AbortRegistration, Abortable, pending},
 };
 use pin_project_lite::pin_project;
 use std::{
@@ -21,17 +21,24 @@ use std::{
     },
     task::{Context, Poll},
 };
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{runtime::Handle, select, sync::oneshot};
 
 /// What is alive in a scope and beneath it.
 #[derive(Default)]
 pub(super) struct Ledger {
     /// By number, so that names come in the order in which the work began.
-    alive: BTreeMap<u64, (&'static str, Option<AbortHandle>)>,
+    alive: BTreeMap<u64, Line>,
     /// How much has gone.
     ended: usize,
     /// Once cancelled, nothing begins; under the same lock as what is alive, so that nothing slips in between.
     refuses: bool,
+}
+
+struct Line {
+    work: &'static str,
+    /// None for what is polled in its caller's task.
+    abort: Option<AbortHandle>,
+    begin: Begin,
 }
 
 impl Ledger {
@@ -50,11 +57,21 @@ impl Ledger {
     }
 
     pub(super) fn names(&self) -> Vec<&'static str> {
-        self.alive.values().map(|(name, _)| *name).collect()
+        self.alive.values().map(|line| line.work).collect()
     }
 
-    pub(super) fn handles(&self) -> Vec<AbortHandle> {
-        self.alive.values().filter_map(|(_, handle)| handle.clone()).collect()
+    /// What can be aborted, but for clean-up.
+    pub(super) fn work(&self) -> Vec<(&'static str, AbortHandle)> {
+        self.tasks(Begin::UnlessCancelled)
+    }
+
+    pub(super) fn clean_up(&self) -> Vec<(&'static str, AbortHandle)> {
+        self.tasks(Begin::Always)
+    }
+
+    fn tasks(&self, begin: Begin) -> Vec<(&'static str, AbortHandle)> {
+        let lines = self.alive.values().filter(|line| line.begin == begin);
+        lines.filter_map(|line| Some((line.work, line.abort.clone()?))).collect()
     }
 }
 
@@ -62,6 +79,7 @@ impl Ledger {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begin {
     UnlessCancelled,
+    /// For what is to be cleaned up, and for clean-up.
     Always,
 }
 
@@ -85,7 +103,7 @@ impl Entry {
             above.ledger.send_if_modified(|ledger| {
                 refused = ledger.refuses && begin == Begin::UnlessCancelled;
                 if !refused {
-                    ledger.alive.insert(entry.number, (work, abort.cloned()));
+                    ledger.alive.insert(entry.number, Line { work, abort: abort.cloned(), begin });
                 }
                 // Nobody waits for more.
                 false
@@ -164,8 +182,17 @@ impl<T, E: fmt::Display> Shielded<T, E> {
                 let node = node.clone();
                 let future = async move {
                     // Dropped before anybody hears of its end: what it held is free by then.
-                    let ended = Abortable::new(future, registration).await;
-                    let ended = ended.unwrap_or(Err(WorkError::Aborted));
+                    let ended = match begin {
+                        Begin::UnlessCancelled => {
+                            Abortable::new(future, registration).await.unwrap_or(Err(WorkError::Aborted))
+                        }
+                        // Polled first, and then the abort is looked at: it may be late, but it is called.
+                        Begin::Always => select! {
+                            biased;
+                            ended = future => ended,
+                            _ = Abortable::new(pending::<()>(), registration) => Err(WorkError::Aborted),
+                        },
+                    };
                     if let Err(Err(error)) = send.send(ended) {
                         node.lose(work, &error);
                     }
