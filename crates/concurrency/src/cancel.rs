@@ -188,7 +188,7 @@ impl Scope {
     ///
     /// # Errors
     /// [`WorkError`]: whether nothing has begun, it failed, or nobody knows how far it came. An error that nobody awaits
-    /// goes to `on_lost`.
+    /// goes to `on_lost`, also if the work was cut off by the end of its runtime.
     ///
     /// # Panics
     /// Outside a tokio runtime. A panic of the work is [`WorkError::Panicked`].
@@ -245,11 +245,12 @@ impl Scope {
     /// [`CleanedUp`] has both ends, neither of which hides the other.
     ///
     /// # Panics
-    /// With the body's panic, when clean-up has ended; outside a tokio runtime, or without its timers.
+    /// With the body's panic, when clean-up has ended; before the body is polled, outside a tokio runtime or without its
+    /// timers.
     ///
     /// # Cancel safety
     /// The body is dropped, and clean-up goes on as a task that the scope counts; its error goes to `on_lost`. Clean-up can
-    /// only run while the runtime does: close the scope before.
+    /// only run while the runtime does, and `on_lost` hears of what was not called or cut off: close the scope before.
     ///
     /// # Source
     /// `finally` in asyncio, where the next cancel interrupts clean-up; `move_on_after(5, shield=True)` in trio.
@@ -304,6 +305,8 @@ impl Scope {
         E: fmt::Display + Send + 'static,
     {
         // ANCHOR: with_cleanup
+        // Without timers clean-up would have no bound: found out now, not when it is to begin.
+        drop(sleep(Duration::ZERO));
         let entry = Entry::new(&self.node, work, None, Begin::Always);
         let (node, runtime) = (self.node.clone(), Handle::current());
         // Declared before the body is polled: dropped in the middle, the body goes first, and then clean-up begins.
@@ -350,9 +353,11 @@ impl Scope {
     /// Stops in two phases: cancels, gives what has begun `grace` to end, then aborts what is left; and says what it was.
     ///
     /// # Shape
-    /// Returns as soon as nothing is alive any more, at the latest [`AFTER_ABORT`] after the grace. What is aborted is
-    /// dropped at its await, destructors included, before this returns. What is still there then keeps its thread busy, or
-    /// is a future that nobody polls: it is named in the report, and can't be stopped.
+    /// Returns as soon as nothing is alive any more, at the latest [`AFTER_ABORT`] after the grace; where clean-up blocks
+    /// its thread then, twice that. What is aborted is dropped at its await, destructors included, before this returns.
+    /// Clean-up is not aborted with the work, but [`AFTER_ABORT`] later, whatever is left of its bound, and named as
+    /// [left](Report::left). What else is left keeps its thread busy, or is a future in its caller's task: it can't be
+    /// stopped. Clean-up that begins later still has its bound, and nobody waits for it.
     ///
     /// # Panics
     /// If the runtime has no timers.
@@ -390,6 +395,9 @@ impl Scope {
         let left = self.alive();
         let clean_up = self.node.ledger.borrow().clean_up();
         clean_up.iter().for_each(|(_, task)| task.abort());
+        // It is dropped before this returns, as the work was. An error would mean that the ledger has gone.
+        let mut ledger = self.node.ledger.subscribe();
+        drop(timeout(AFTER_ABORT, ledger.wait_for(Ledger::aborted_is_gone)).await);
         Report { reason: self.node.why().reason, ended, aborted, left }
         // ANCHOR_END: close
     }

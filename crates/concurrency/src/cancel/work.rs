@@ -69,6 +69,11 @@ impl Ledger {
         self.tasks(Begin::Always)
     }
 
+    /// Whether no clean-up is left that has been aborted.
+    pub(super) fn aborted_is_gone(&self) -> bool {
+        self.clean_up().iter().all(|(_, task)| !task.is_aborted())
+    }
+
     fn tasks(&self, begin: Begin) -> Vec<(&'static str, AbortHandle)> {
         let lines = self.alive.values().filter(|line| line.begin == begin);
         lines.filter_map(|line| Some((line.work, line.abort.clone()?))).collect()
@@ -120,8 +125,10 @@ impl Drop for Entry {
     fn drop(&mut self) {
         for node in self.node.chain() {
             node.ledger.send_if_modified(|ledger| {
-                ledger.ended += usize::from(ledger.alive.remove(&self.number).is_some());
-                ledger.alive.is_empty()
+                let gone = ledger.alive.remove(&self.number);
+                ledger.ended += usize::from(gone.is_some());
+                // `close` waits for clean-up that it has aborted, whatever else is left.
+                ledger.alive.is_empty() || gone.is_some_and(|line| line.begin == Begin::Always)
             });
         }
     }
@@ -147,6 +154,33 @@ impl<F: Future> Future for Tracked<F> {
 /// A panic as an error.
 pub(super) async fn caught<F: Future, E>(future: F) -> Result<F::Output, WorkError<E>> {
     AssertUnwindSafe(future).catch_unwind().await.map_err(|payload| WorkError::Panicked(Panic::new(payload)))
+}
+
+/// Tells how work has ended, also if it is only dropped: with its runtime.
+struct Ending<T, E: fmt::Display> {
+    node: Arc<Node>,
+    work: &'static str,
+    send: Option<oneshot::Sender<Result<T, WorkError<E>>>>,
+}
+
+impl<T, E: fmt::Display> Ending<T, E> {
+    fn tell(mut self, ended: Result<T, WorkError<E>>) {
+        self.send(ended);
+    }
+
+    fn send(&mut self, ended: Result<T, WorkError<E>>) {
+        if let Some(send) = self.send.take()
+            && let Err(Err(error)) = send.send(ended)
+        {
+            self.node.lose(self.work, &error);
+        }
+    }
+}
+
+impl<T, E: fmt::Display> Drop for Ending<T, E> {
+    fn drop(&mut self) {
+        self.send(Err(WorkError::Aborted));
+    }
 }
 
 /// The end of shielded work, to be awaited; made by [`Scope::shield`](super::Scope::shield).
@@ -180,22 +214,25 @@ impl<T, E: fmt::Display> Shielded<T, E> {
             Err(cancelled) => drop(send.send(Err(WorkError::NotBegun(cancelled)))),
             Ok(entry) => {
                 let node = node.clone();
+                let ending = Ending { node, work, send: Some(send) };
                 let future = async move {
-                    // Dropped before anybody hears of its end: what it held is free by then.
-                    let ended = match begin {
-                        Begin::UnlessCancelled => {
-                            Abortable::new(future, registration).await.unwrap_or(Err(WorkError::Aborted))
+                    // In a block of its own, inside of what catches: a destructor may panic, too, and nobody hears of the
+                    // end before what the work held is free.
+                    let ended = caught(async move {
+                        match begin {
+                            Begin::UnlessCancelled => {
+                                let ended = Abortable::new(future, registration).await;
+                                ended.unwrap_or(Err(WorkError::Aborted))
+                            }
+                            // Polled first, and then the abort is looked at: it may be late, but it is called.
+                            Begin::Always => select! {
+                                biased;
+                                ended = future => ended,
+                                _ = Abortable::new(pending::<()>(), registration) => Err(WorkError::Aborted),
+                            },
                         }
-                        // Polled first, and then the abort is looked at: it may be late, but it is called.
-                        Begin::Always => select! {
-                            biased;
-                            ended = future => ended,
-                            _ = Abortable::new(pending::<()>(), registration) => Err(WorkError::Aborted),
-                        },
-                    };
-                    if let Err(Err(error)) = send.send(ended) {
-                        node.lose(work, &error);
-                    }
+                    });
+                    ending.tell(ended.await.flatten());
                 };
                 drop(runtime.spawn(Tracked { future, entry }));
             }
@@ -208,7 +245,7 @@ impl<T, E: fmt::Display> Future for Shielded<T, E> {
     type Output = Result<T, WorkError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // The sender goes unsent only with its task, and that only with its runtime.
+        // The sender never goes unsent.
         self.end.poll_unpin(context).map(|ended| ended.unwrap_or(Err(WorkError::Aborted)))
     }
 }

@@ -598,6 +598,87 @@ fn what_ends_by_itself_is_not_said_to_be_aborted() {
     });
 }
 
+/// Its destructor takes notice of the abort, and panics.
+struct Breaks;
+
+impl Drop for Breaks {
+    fn drop(&mut self) {
+        panics("the buffer is not empty");
+    }
+}
+
+#[test]
+fn a_destructor_that_panics_at_the_abort_is_told() {
+    sim(async |sim| {
+        let told = Told::default();
+        let scope = told.scope("server");
+        let work = || async {
+            let _breaks = Breaks;
+            pending::<Result<(), String>>().await
+        };
+        drop(scope.shield("lost", work()));
+        let kept = scope.shield("kept", work());
+        sim.settle().await;
+        let report = scope.close("shutdown", ms(40)).await;
+        assert_eq!((report.aborted, report.left), (vec!["lost", "kept"], vec![]));
+        let ended = kept.await;
+        assert!(matches!(ended, Err(WorkError::Panicked(_))), "{ended:?}");
+        assert_eq!(told.all(), ["lost in server: panicked: the buffer is not empty"]);
+    });
+}
+
+#[test]
+fn clean_up_that_is_aborted_is_dropped_before_the_close_returns() {
+    sim(async |sim| {
+        let (scope, log, start) = (Told::default().scope("server"), Log::default(), Instant::now());
+        let (inner, held) = (scope.clone(), log.on_drop("clean-up gone"));
+        let clean_up = move || async move {
+            let _held = held;
+            pending::<Result<(), String>>().await
+        };
+        drop(scope.shield("import", async move {
+            drop(inner.with_cleanup("import", Duration::MAX, pending::<()>(), clean_up).await);
+            Ok::<_, String>(())
+        }));
+        // It is left for another reason, and is not waited for once more.
+        let mut unpolled = pin!(scope.run("unpolled", pending::<()>()));
+        assert!(poll!(&mut unpolled).is_pending());
+        sim.settle().await;
+        let report = scope.close("shutdown", ms(40)).await;
+        assert_eq!(log.all(), ["clean-up gone"]);
+        assert_eq!((report.left, start.elapsed()), (vec!["unpolled", "import"], ms(40) + AFTER_ABORT));
+    });
+}
+
+#[test]
+fn without_timers_no_body_that_is_to_be_cleaned_up_begins() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (scope, log) = (scope(), Log::default());
+    let work = scope.with_cleanup("import", ms(50), async { log.note("body") }, clean_up(&log));
+    let ended = runtime.block_on(AssertUnwindSafe(work).catch_unwind());
+    assert!(ended.is_err());
+    assert_eq!((log.all(), scope.alive()), (vec![], vec![]));
+}
+
+#[test]
+fn what_is_cut_off_by_the_end_of_the_runtime_is_told() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let told = Told::default();
+    let scope = told.scope("server");
+    let inside = runtime.enter();
+    drop(scope.shield("half done", pending::<Result<(), String>>()));
+    let kept = scope.shield("kept", pending::<Result<(), String>>());
+    runtime.block_on(turns(2));
+    drop(scope.shield("never polled", pending::<Result<(), String>>()));
+    drop(inside);
+    drop(runtime);
+    let mut all = told.all();
+    all.sort();
+    assert_eq!(all, ["half done in server: aborted", "never polled in server: aborted"]);
+    assert!(matches!(kept.now_or_never(), Some(Err(WorkError::Aborted))));
+    assert!(scope.alive().is_empty());
+}
+
 #[test]
 fn what_nobody_polls_is_named_and_not_waited_for_for_ever() {
     sim(async |_| {
