@@ -12,7 +12,16 @@ pub use report::{Ended, OnFailure, Refused, Report};
 use crate::{Panic, Settled};
 
 use futures_util::{Stream, StreamExt as _};
-use std::{collections::HashMap, fmt, future::pending, num::NonZeroUsize, pin::pin, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::pending,
+    num::NonZeroUsize,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::pin,
+    sync::{Arc, Weak},
+    thread,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::{Id, JoinError, JoinSet},
@@ -78,16 +87,24 @@ where
 {
     let (send, items) = mpsc::channel(settings.capacity.get());
     let (closing, closed) = watch::channel(false);
+    let closing = Arc::new(closing);
     let work = Arc::new(work);
-    let start = move |tasks: &mut JoinSet<_>, item| {
+    let start = move |tasks: &mut JoinSet<_>, item: thread::Result<T>| {
         let work = work.clone();
         // Called inside the task, so that a panic before the first await is a panic of this item, too.
-        tasks.spawn(async move { work(item).await }).id()
+        let attempt = async move {
+            match item {
+                Ok(item) => work(item).await,
+                Err(panic) => resume_unwind(panic),
+            }
+        };
+        tasks.spawn(attempt).id()
     };
     let workers = Workers {
         settings,
         items,
         closed,
+        closing: Arc::downgrade(&closing),
         start: Box::new(start),
         tasks: JoinSet::new(),
         running: HashMap::new(),
@@ -96,7 +113,7 @@ where
         stopped: false,
         report: Report::default(),
     };
-    (Queue { items: send, closing: Arc::new(closing) }, workers)
+    (Queue { items: send, closing }, workers)
 }
 
 /// Works on what `source` gives, to its end, and reports.
@@ -228,7 +245,7 @@ where
         }
     };
     // The workers first: if it is over to begin with, the source is not asked for anything.
-    tokio::join!(biased; workers.finish(stop), feed).0
+    tokio::join!(biased; workers.finish(stop, Places::Waited), feed).0
 }
 
 /// Ends when it was said, on whichever handle, that nothing more is accepted.
@@ -262,11 +279,16 @@ impl<T> Queue<T> {
     ///
     /// # Cancel safety
     /// Dropped, the item was not accepted, and is dropped with the future; so is the place in the line. If it must not be
-    /// lost, keep a clone, or do not drop it.
+    /// lost, keep a clone, or do not drop it. Polled once and put aside, it keeps its place, and the place that it is given
+    /// later: see [deadlock](crate::deadlock).
     pub async fn push(&self, item: T) -> Result<(), Refused<T>> {
         match self.place().await {
-            // Nothing is awaited in between: a place that was given is filled.
             Some(place) => {
+                // Held while it is sent: so who says that nothing more comes in finds all that has.
+                let closing = self.closing.borrow();
+                if *closing {
+                    return Err(Refused::Closed(item));
+                }
                 place.send(item);
                 Ok(())
             }
@@ -279,7 +301,9 @@ impl<T> Queue<T> {
     /// # Errors
     /// [`Refused::Full`] or [`Refused::Closed`], with the item.
     pub fn try_push(&self, item: T) -> Result<(), Refused<T>> {
-        if self.is_closed() {
+        // As in `push`.
+        let closing = self.closing.borrow();
+        if *closing {
             return Err(Refused::Closed(item));
         }
         self.items.try_send(item).map_err(|error| match error {
@@ -323,7 +347,7 @@ impl<T> Queue<T> {
 }
 
 /// Begins an attempt in the set, and says in which task.
-type Start<T, R, E> = Box<dyn Fn(&mut JoinSet<Result<R, E>>, T) -> Id + Send>;
+type Start<T, R, E> = Box<dyn Fn(&mut JoinSet<Result<R, E>>, thread::Result<T>) -> Id + Send>;
 
 /// The other end of a [`Queue`]: begins items, and says of each how it ended.
 ///
@@ -334,6 +358,8 @@ pub struct Workers<T, R, E> {
     settings: Settings,
     items: mpsc::Receiver<T>,
     closed: watch::Receiver<bool>,
+    // Weak, so that the last handle that is dropped closes the queue.
+    closing: Weak<watch::Sender<bool>>,
     start: Start<T, R, E>,
     // What has ended and was not yet read is in it, too: so who does not read does not pile up outcomes.
     tasks: JoinSet<Result<R, E>>,
@@ -343,6 +369,15 @@ pub struct Workers<T, R, E> {
     stopped: bool,
     // Here, and not in the future of `drain`: so nothing is lost when that is dropped.
     report: Report<T, R, E>,
+}
+
+/// What becomes, at a deadline, of places that were given and not yet filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Places {
+    /// They are taken back: their owners may not be polled again.
+    TakenBack,
+    /// They are waited for: their owner is polled beside, and may have an item for it.
+    Waited,
 }
 
 #[derive(Debug)]
@@ -362,7 +397,8 @@ where
     ///
     /// # Shape
     /// In the order in which they end. After [`OnFailure::Stop`], what had begun is seen to its end, and what waited comes
-    /// out as [`Settled::Cancelled`], with no attempt.
+    /// out as [`Settled::Cancelled`], with no attempt. A [`push`](Queue::push) that was given its place and is not polled
+    /// any more keeps the end waiting; [`drain_until`](Self::drain_until) does not wait for it longer than it may.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -396,7 +432,8 @@ where
     /// Closes the queue, works off what it had accepted, and reports.
     ///
     /// # Shape
-    /// The report has what [`next`](Self::next) has not yet given, by sequence.
+    /// The report has what [`next`](Self::next) has not yet given, by sequence. As there, a `push` that is not polled keeps it
+    /// waiting.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -411,7 +448,8 @@ where
     /// deadline.
     ///
     /// # Shape
-    /// As [`drain`](Self::drain). Aborted tasks are waited for; their items, and those that waited, are `left`.
+    /// As [`drain`](Self::drain). Aborted tasks are waited for; their items, and those that waited, are `left`. A producer that was
+    /// given a place and has not yet filled it gets its item back.
     ///
     /// # Panics
     /// As [`drain`](Self::drain), and if `stop` panics.
@@ -420,10 +458,10 @@ where
     /// As [`drain`](Self::drain).
     pub async fn drain_until(&mut self, stop: impl Future) -> Report<T, R, E> {
         self.items.close();
-        self.finish(stop).await
+        self.finish(stop, Places::TakenBack).await
     }
 
-    async fn finish(&mut self, stop: impl Future) -> Report<T, R, E> {
+    async fn finish(&mut self, stop: impl Future, places: Places) -> Report<T, R, E> {
         let mut stop = pin!(stop);
         let mut over = false;
         loop {
@@ -433,6 +471,9 @@ where
                     over = true;
                     self.stop();
                     self.tasks.abort_all();
+                    if places == Places::TakenBack {
+                        self.take_places_back();
+                    }
                     continue;
                 }
                 ended = self.next() => ended,
@@ -449,6 +490,20 @@ where
     fn stop(&mut self) {
         self.stopped = true;
         self.items.close();
+    }
+
+    /// Takes what is in the queue, and lets nothing more in: not even from a producer that has a place. Nobody knows when
+    /// that one is polled again.
+    fn take_places_back(&mut self) {
+        if let Some(closing) = self.closing.upgrade() {
+            closing.send_replace(true);
+        }
+        while let Ok(item) = self.items.try_recv() {
+            if let Some(left) = self.take(Some(item)) {
+                self.report.add(left);
+            }
+        }
+        self.drained = true;
     }
 
     /// An item out of the queue: begun, or given back if nothing is begun any more.
@@ -468,7 +523,9 @@ where
 
     fn begin(&mut self, mut job: Running<T>) {
         job.attempts += 1;
-        let task = (self.start)(&mut self.tasks, job.item.clone());
+        // Here the item is in no list; so a panic of its `clone` is one of this attempt, too.
+        let item = catch_unwind(AssertUnwindSafe(|| job.item.clone()));
+        let task = (self.start)(&mut self.tasks, item);
         self.running.insert(task, job);
     }
 

@@ -777,3 +777,40 @@ fn it_can_be_spawned_and_loses_nothing_on_several_threads() {
     is_send(pin!(workers.next()));
     is_send(workers.drain_until(pending::<()>()));
 }
+
+#[test]
+fn a_deadline_holds_though_a_producer_that_has_a_place_is_not_polled_and_it_gets_its_item_back() {
+    sim(async |_| {
+        let (queue, mut workers) = queue(settings(1, 1), async |_: u32| Ok::<_, ()>(()));
+        queue.push(1).await.expect("it is open");
+        let mut second = pin!(queue.push(2));
+        assert!(second.as_mut().now_or_never().is_none());
+        // There is room now, and it is the second's, which nobody polls.
+        assert!(workers.next().await.is_some());
+
+        let report = timeout(ms(60_000), workers.drain_until(sleep(ms(10)))).await;
+        let report = report.expect("the deadline was 10 ms");
+        assert!(report.done.is_empty() && report.failed.is_empty() && report.left.is_empty());
+        assert_eq!(second.await.map_err(Refused::into_item), Err(2));
+        assert!(workers.next().await.is_none());
+    });
+}
+
+#[test]
+fn an_item_whose_clone_panics_has_panicked() {
+    #[derive(Debug)]
+    struct Once(Arc<AtomicUsize>);
+    impl Clone for Once {
+        fn clone(&self) -> Self {
+            assert_eq!(self.0.fetch_add(1, Relaxed), 0, "cloned again");
+            Self(self.0.clone())
+        }
+    }
+    sim(async |_| {
+        let settings = Settings { on_error: times(3), ..settings(4, 1) };
+        let (queue, mut workers) = queue(settings, async |_: Once| Err::<(), _>("again"));
+        queue.push(Once(Arc::default())).await.expect("it is open");
+        let report = workers.drain().await;
+        assert!(matches!(&report.failed[..], [Ended { attempts: 2, outcome: Settled::Panicked(_), .. }]));
+    });
+}
