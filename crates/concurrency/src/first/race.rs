@@ -64,6 +64,11 @@ where
                     return Poll::Ready(Some(ended));
                 }
                 asked = self.in_flight.len();
+                // Known without beginning any of them; a source that can't tell is asked to its end.
+                let (_, left) = self.attempts.size_hint();
+                if left.is_some_and(|left| asked.saturating_add(left) < wanted) {
+                    return Poll::Ready(None);
+                }
                 let all_have_begun = self.begin(cx);
                 if all_have_begun && self.in_flight.len() < wanted {
                     return Poll::Ready(None);

@@ -648,3 +648,24 @@ fn it_can_be_spawned_and_runs_on_several_threads() {
         }
     });
 }
+
+#[test]
+fn a_hedged_quorum_gives_up_before_it_begins_what_can_no_longer_suffice() {
+    paused(async {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let attempts: Vec<_> = (0..10)
+            .map(|k| {
+                let begun = begun.clone();
+                async move {
+                    begun.fetch_add(1, Relaxed);
+                    sleep(ms(10)).await;
+                    if k == 0 { Err("no") } else { Ok(k) }
+                }
+            })
+            .collect();
+        let start = Instant::now();
+        let all = first::of(attempts).hedged(ms(1000), NonZeroUsize::MIN).successes(n(10)).await;
+        assert!(matches!(all, Err(FirstError::TooFew { .. })));
+        assert_eq!((begun.load(Relaxed), start.elapsed()), (1, ms(10)));
+    });
+}
