@@ -117,7 +117,9 @@ pub async fn lock_all<'a, T: ?Sized + 'a>(
 ) -> Result<Vec<MutexGuard<'a, T>>, SameLock> {
     let mut in_order: Vec<(usize, &'a Mutex<T>)> = locks.into_iter().enumerate().collect();
     in_order.sort_by_key(|(_, lock)| address(lock));
-    if let Some(same) = in_order.windows(2).find(|pair| address(pair[0].1) == address(pair[1].1)) {
+    let twice = in_order.windows(2).filter(|pair| address(pair[0].1) == address(pair[1].1));
+    // Of several, the first in the list, wherever they lie.
+    if let Some(same) = twice.min_by_key(|pair| pair[1].0) {
         // The sort is stable: of the same lock, the first comes first.
         return Err(SameLock { first: same[0].0, second: same[1].0 });
     }

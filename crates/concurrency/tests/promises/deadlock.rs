@@ -293,3 +293,15 @@ fn a_job_of_a_full_blocking_pool_waits_for_ever_for_one_that_never_begins() {
         }
     }
 }
+
+#[test]
+fn of_several_locks_that_are_given_twice_the_first_in_the_list_is_named_wherever_they_lie() {
+    sim(async |_| {
+        let locks = [0, 1].map(Mutex::new);
+        for (one, other) in [(0, 1), (1, 0)] {
+            let given = [one, one, other, other].map(|n| &locks[n]);
+            let same = lock_all(given).await.expect_err("both are given twice");
+            assert_eq!((same.first, same.second), (0, 1));
+        }
+    });
+}
