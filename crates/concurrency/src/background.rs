@@ -124,6 +124,9 @@ impl<E: Send + 'static> Supervisor<E> {
     /// gone by then is named as [stuck](Report::stuck). With a grace of zero, everything is aborted at once. A task that
     /// blocks the *only* thread of a runtime blocks this, too.
     ///
+    /// Await it outside of its own tasks: one that awaits it waits for itself, is aborted after `grace`, and nobody has the
+    /// report.
+    ///
     /// # Panics
     /// If a task is left to wait for, and the runtime has no timer.
     ///
@@ -196,7 +199,7 @@ impl<E: Send + 'static> Spawner<E> {
     ///
     /// # Cancel safety
     /// Dropped while it waits, the work has not begun and is dropped with it, and the place in the queue is lost. There
-    /// is no await after the task has begun.
+    /// is no await after the task has begun. Polled once and put aside, it keeps its place: see [deadlock](crate::deadlock).
     pub async fn spawn_when_free<W, F>(&self, name: impl Into<String>, work: W) -> Result<(), Refused<W>>
     where
         W: FnOnce(CancellationToken) -> F + Send + 'static,

@@ -44,7 +44,8 @@ pub struct SameLock {
 /// [`SameLock`], at once, if both are the same mutex.
 ///
 /// # Cancel safety
-/// No lock is kept; a place in the queue of a lock is lost.
+/// No lock is kept; a place in the queue of a lock is lost. Polled once and put aside, it keeps its place, and the locks that
+/// it has: see [futurelock](self).
 ///
 /// # Source
 /// `std::lock` of C++, which backs off and tries again; here the order makes that needless.

@@ -59,7 +59,8 @@ impl<T> Committed<T> {
     /// the first waits for ever; who needs two values begins them in the same order everywhere.
     ///
     /// # Cancel safety
-    /// Dropped while it waits, it gives up its place in the queue. The [`Draft`] is what makes the rest safe.
+    /// Dropped while it waits, it gives up its place in the queue; polled once and put aside, it keeps it: see
+    /// [deadlock](crate::deadlock). The [`Draft`] is what makes the rest safe.
     pub async fn begin(&self) -> Draft<'_, T>
     where
         T: Clone,
