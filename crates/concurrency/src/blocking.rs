@@ -249,7 +249,7 @@ impl Bulkhead {
 
     /// Runs `work` on each item, one after the other, in **one** hop to a thread.
     ///
-    /// A hop costs some ten microseconds, so for many small calls (a `stat` for each of a thousand files) it costs more
+    /// A hop costs some microseconds, so for many small calls (a `stat` for each of a thousand files) it costs more
     /// than the work. Take [`run`](Self::run) for calls that take longer than a hundred microseconds each and may
     /// run side by side.
     ///
@@ -265,7 +265,8 @@ impl Bulkhead {
     /// As [`run`](Self::run). If the iterator panics, that is [`BlockingError::Panicked`].
     ///
     /// # Cancel safety
-    /// As [`run`](Self::run): the item in work is seen to its end, the others don't begin.
+    /// As [`run`](Self::run): the item in work is seen to its end, the others don't begin, and the iterator
+    /// is not asked for them.
     ///
     /// # Examples
     /// ```
@@ -290,8 +291,10 @@ impl Bulkhead {
         T: Send + 'static,
         E: Send + 'static,
     {
-        self.run(move |cancelled| {
-            let one = |item| {
+        let caller = Arc::new(());
+        let here = Arc::downgrade(&caller);
+        let outcomes = self.run(move |cancelled| {
+            let mut one = |item| {
                 if cancelled.is_cancelled() {
                     return Settled::Cancelled;
                 }
@@ -301,9 +304,18 @@ impl Bulkhead {
                     Err(payload) => Settled::Panicked(Panic::new(payload)),
                 }
             };
-            items.into_iter().map(one).collect()
-        })
-        .await
+            let (mut items, mut outcomes) = (items.into_iter(), Vec::new());
+            // A cursor may block in each step: for a caller that has gone, it is not asked.
+            while here.strong_count() > 0
+                && let Some(item) = items.next()
+            {
+                outcomes.push(one(item));
+            }
+            outcomes
+        });
+        let outcomes = outcomes.await;
+        drop(caller);
+        outcomes
     }
 
     /// How full it is at this moment: for a metric, or for a health check.

@@ -23,7 +23,7 @@ use std::{
     thread,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     task::{Id, JoinError, JoinSet},
 };
 
@@ -85,7 +85,7 @@ where
     R: Send + 'static,
     E: Send + 'static,
 {
-    let (send, items) = mpsc::channel(settings.capacity.get());
+    let (send, items) = mpsc::channel(settings.capacity.get().min(Semaphore::MAX_PERMITS));
     let (closing, closed) = watch::channel(false);
     let closing = Arc::new(closing);
     let work = Arc::new(work);

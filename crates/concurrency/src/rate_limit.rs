@@ -73,6 +73,8 @@ pub struct RateLimit(Arc<Shared>);
 
 struct Shared {
     rate: Rate,
+    /// Held while it is tried: nobody else takes for a request what is only the look whether there is one.
+    trying: Mutex<()>,
     /// What a request spends. It is never given back: the server has counted it.
     tokens: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
     limit: usize,
@@ -136,6 +138,7 @@ impl RateLimit {
         Self(Arc::new(Shared {
             rate,
             tokens: RateLimiter::direct_with_clock(rate.quota(), TokioClock::starting_now()),
+            trying: Mutex::new(()),
             limit: places.get(),
             places: Arc::new(Semaphore::new(places.get().min(Semaphore::MAX_PERMITS))),
             turn: sync::Mutex::new(()),
@@ -155,7 +158,8 @@ impl RateLimit {
     /// # Cancel safety
     /// Its place in the queue is lost, and nothing else: nothing is spent before the permit is there, so whoever is
     /// behind moves up, and begins no later than if this had never come. A permit that is dropped gives its place
-    /// back; what it has spent stays spent.
+    /// back; what it has spent stays spent. Polled once and put aside, it keeps its place in the queue, and nobody behind it
+    /// moves: see [deadlock](crate::deadlock).
     ///
     /// # Source
     /// `AsyncLimiter` of Python's aiolimiter, which has no limit on what is in flight, and wakes its waiters in no
@@ -221,6 +225,7 @@ impl RateLimit {
     /// ```
     pub fn try_acquire(&self, weight: NonZeroU32) -> Result<Permit, Refused> {
         self.fits(weight)?;
+        let _trying = self.0.trying.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = self.0.waiting.load(Relaxed);
         if waiting > 0 {
             let all = self.0.rate.time_for(waiting.saturating_add(weight.get().into()));

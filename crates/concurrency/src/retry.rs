@@ -188,10 +188,13 @@ impl Retry {
         let began = Instant::now();
         let mut random = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let mut attempts = Vec::new();
+        // Dropped before the attempt begins, it goes back into the budget.
+        let mut token: Option<Token> = None;
         loop {
             if !self.fits(deadline, Duration::ZERO) {
                 return Err(RetryError { why: GaveUp::Deadline, attempts });
             }
+            token.take().into_iter().for_each(Token::spend);
             let limit = self.each.map_or(*deadline, |each| deadline.within("the attempt", each));
             let attempt = Attempt { number: attempts.len() + 1, deadline: limit, key: key.clone() };
             let at = began.elapsed();
@@ -210,10 +213,9 @@ impl Retry {
             let next = self.next(&error, &idempotency, attempts.len() + 1, deadline, pause);
             attempts.push(FailedAttempt { error, at, took: began.elapsed() - at });
             match next {
-                Ok(token) => {
+                Ok(paid) => {
+                    token = paid;
                     sleep(pause).await;
-                    // Dropped before, in the pause, it goes back into the budget.
-                    token.into_iter().for_each(Token::spend);
                 }
                 Err(why) => return Err(RetryError { why, attempts }),
             }

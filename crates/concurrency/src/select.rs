@@ -17,6 +17,9 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
+/// How long a period is at most. Later than any process ends, and early enough to be added to any clock.
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+
 /// What happened, for a loop that handles one thing after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<T> {
@@ -114,13 +117,14 @@ impl<T> Events<T> {
     /// # Panics
     /// If `period` is zero, or outside a tokio runtime with a clock.
     pub fn every(mut self, period: Duration) -> Self {
-        let mut ticks = interval_at(Instant::now() + period, period);
+        let mut ticks = interval_at(Instant::now() + period.min(FAR), period.min(FAR));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.ticks = Some(ticks);
         self
     }
 
-    /// The next event, or nothing, when the channel is closed and empty.
+    /// The next event, or nothing, when the channel is closed and empty. A sender that was given its place and is not polled
+    /// any more keeps that end waiting.
     ///
     /// # Panics
     /// If `stop` panics.

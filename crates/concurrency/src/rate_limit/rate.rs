@@ -4,6 +4,8 @@ use governor::{Quota, clock::Clock};
 use std::{num::NonZeroU32, time::Duration};
 use tokio::time::Instant;
 
+const CENTURY: Duration = Duration::from_secs(60 * 60 * 24 * 36_525);
+
 /// So many in a time, evenly, and so many of them at once.
 ///
 /// Neither can be zero. A server that counts in windows of a second has a quota of `rate + burst`.
@@ -39,7 +41,7 @@ impl Rate {
         Self::per(60, count)
     }
 
-    /// Lets so many begin at once after an idle time.
+    /// Lets so many begin at once after an idle time; never more than come in within a century.
     #[must_use]
     pub const fn burst(self, burst: NonZeroU32) -> Self {
         Self { burst, ..self }
@@ -50,8 +52,10 @@ impl Rate {
         Self { period, burst: NonZeroU32::MIN }
     }
 
-    pub(super) const fn most(self) -> NonZeroU32 {
-        self.burst
+    pub(super) fn most(self) -> NonZeroU32 {
+        // Times are counted in nanoseconds, 584 years of them.
+        let in_a_century = u32::try_from(CENTURY.as_nanos() / self.period.as_nanos()).unwrap_or(u32::MAX);
+        NonZeroU32::new(in_a_century).map_or(self.burst, |most| most.min(self.burst))
     }
 
     /// In which so many come in.
@@ -62,7 +66,7 @@ impl Rate {
 
     pub(super) fn quota(self) -> Quota {
         let quota = Quota::with_period(self.period).expect("a period rounded up is not zero");
-        quota.allow_burst(self.burst)
+        quota.allow_burst(self.most())
     }
 }
 

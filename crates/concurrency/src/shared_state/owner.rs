@@ -10,7 +10,7 @@ use std::{
     panic::{AssertUnwindSafe, resume_unwind},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     task::JoinSet,
 };
 
@@ -44,7 +44,7 @@ use tokio::{
 /// # });
 /// ```
 pub fn own<S: Send + 'static>(state: S, mailbox: NonZeroUsize) -> (Owned<S>, Owner<S>) {
-    let (calls, received) = mpsc::channel(mailbox.get());
+    let (calls, received) = mpsc::channel(mailbox.get().min(Semaphore::MAX_PERMITS));
     let (stop, stopped) = oneshot::channel();
     let (alive, is_alive) = mpsc::channel(1);
     // The set aborts its task when it is dropped, and it is dropped with the `Owner`.
@@ -163,7 +163,8 @@ impl<S: Send + 'static> Owner<S> {
     ///
     /// # Shape
     /// Who still waits for room in the mailbox is told [`CallError::Closed`]. Where draining must not take for ever, put
-    /// a limit around it: `timeout(limit, owner.shutdown())` aborts what is left.
+    /// a limit around it: `timeout(limit, owner.shutdown())` aborts what is left. A call that was given its room and is not
+    /// polled any more keeps it waiting: see [deadlock](crate::deadlock).
     ///
     /// # Errors
     /// The [`Panic`] of a call. There is no state then.

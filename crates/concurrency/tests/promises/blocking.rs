@@ -650,3 +650,32 @@ fn a_limit_that_no_semaphore_can_hold_is_no_limit() {
         assert_eq!(start.elapsed(), Duration::ZERO);
     });
 }
+
+#[test]
+fn an_iterator_is_not_asked_on_when_its_caller_has_gone() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("timers are all that it needs");
+    let counted = asked.clone();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async move {
+        let mut begun = Some(begun);
+        let rows = std::iter::from_fn(move || {
+            let n = counted.fetch_add(1, SeqCst);
+            begun.take().map(|begun| begun.send(()));
+            // Until the gate is open, as a cursor waits for its database.
+            gate.recv().ok();
+            (n < 200).then_some(())
+        });
+        let bulkhead = Bulkhead::new(NonZeroUsize::MIN, 0);
+        tokio::select! {
+            _ = bulkhead.run_each(rows, Ok::<_, ()>) => panic!("the gate is closed"),
+            has_begun = has_begun => has_begun.expect("the thread is at work"),
+        }
+        drop(open);
+    });
+    // Waits for the thread.
+    drop(runtime);
+    assert_eq!(asked.load(SeqCst), 1, "of 200");
+}

@@ -814,3 +814,11 @@ fn an_item_whose_clone_panics_has_panicked() {
         assert!(matches!(&report.failed[..], [Ended { attempts: 2, outcome: Settled::Panicked(_), .. }]));
     });
 }
+
+#[test]
+fn a_capacity_of_whatever_size_is_taken() {
+    let settings = Settings { capacity: NonZeroUsize::MAX, ..settings(1, 1) };
+    let (queue, workers) = queue(settings, async |_: u32| Ok::<_, ()>(()));
+    assert!(queue.try_push(1).is_ok());
+    drop(workers);
+}

@@ -578,3 +578,38 @@ fn it_can_be_used_from_several_threads() {
         }
     });
 }
+
+#[test]
+fn nobody_is_told_that_it_is_full_while_nothing_is_in_flight() {
+    let one = NonZeroU32::MIN;
+    let limit = RateLimit::new(Rate::per_minute(one), NonZeroUsize::MIN);
+    drop(limit.try_acquire(one).expect("nobody has used it"));
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                for _ in 0..200_000 {
+                    let refused = limit.try_acquire(one).expect_err("the rate is used up");
+                    assert!(matches!(refused, Refused::NotYet { .. }), "seen: {refused}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_burst_of_whatever_size_is_counted() {
+    let max = NonZeroU32::MAX;
+    for rate in [Rate::per_second(max), Rate::per_minute(NonZeroU32::MIN)] {
+        let limit = RateLimit::new(rate.burst(max), NonZeroUsize::MAX);
+        let most = match limit.try_acquire(max) {
+            Ok(_) => max,
+            Err(Refused::TooHeavy { burst, .. }) => burst,
+            Err(other) => panic!("seen: {other}"),
+        };
+        // Whether or not there was one to be had: the arithmetic holds.
+        for _ in 0..3 {
+            drop(limit.try_acquire(most));
+        }
+        assert!(matches!(limit.try_acquire(most), Err(Refused::NotYet { .. })));
+    }
+}

@@ -518,3 +518,29 @@ fn the_work_may_borrow_from_its_caller() {
         assert_eq!(asked, [1, 2]);
     });
 }
+
+#[test]
+fn a_retry_that_the_deadline_overtakes_in_its_pause_is_paid_back() {
+    #[derive(Debug)]
+    struct Busy;
+    impl Retryable for Busy {
+        fn is_retryable(&self) -> bool {
+            true
+        }
+        fn retry_after(&self) -> Option<Duration> {
+            Some(Duration::from_millis(1))
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("timers are all that it needs").block_on(async {
+        let three = NonZeroUsize::new(3).expect("three is not zero");
+        let budget = RetryBudget::new(three, 10);
+        let retry = Retry::new(three, Backoff::new(Duration::ZERO, Duration::ZERO)).budget(&budget);
+        // Timers tick in milliseconds: the pause of one ends later than it said.
+        tokio::time::advance(Duration::from_micros(300)).await;
+        let deadline = Deadline::after("the call", Duration::from_micros(1500));
+        let error = retry.run(&deadline, Idempotency::Idempotent, async |_| Err::<(), _>(Busy)).await;
+        let error = error.expect_err("it is always busy");
+        assert_eq!((error.why, error.attempts.len(), budget.left()), (GaveUp::Deadline, 1, 3));
+    });
+}
