@@ -80,7 +80,8 @@ impl Log {
 #[test]
 fn a_cancelled_scope_polls_nothing() {
     sim(async |_| {
-        let scope = scope();
+        let told = Told::default();
+        let scope = told.scope("server");
         assert_eq!(scope.run("work", async { 7 }).await, Ok(7));
         scope.cancel("shutdown");
         let polled = scope.run("work", async { panic!("polled") }).await;
@@ -91,6 +92,7 @@ fn a_cancelled_scope_polls_nothing() {
         // Not even in a scope that is made later, and dropped without a word.
         drop(scope.child("request").shield("work", async { Err::<(), _>("polled") }));
         assert!(scope.alive().is_empty());
+        assert_eq!(told.all(), [""; 0], "what has not begun is no loss");
     });
 }
 
