@@ -36,6 +36,7 @@ use crate::{
 use common::{Recorder, Trace, draw, draw::Terminal};
 use std::{
     fmt,
+    num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -78,6 +79,8 @@ pub struct Simulation {
     horizon: Duration,
     grace: Duration,
     patience: Duration,
+    /// No more threads for `spawn_blocking` than these; nothing: tokio's 512.
+    blocking_threads: Option<NonZeroUsize>,
     /// Places of panics that are somebody's, whether or not that is seen in this run.
     joined: Vec<String>,
 }
@@ -96,6 +99,7 @@ impl Simulation {
             horizon: Duration::from_secs(3600),
             grace: Duration::ZERO,
             patience: Duration::from_secs(5),
+            blocking_threads: None,
             joined: Vec::new(),
         }
     }
@@ -131,6 +135,27 @@ impl Simulation {
         self
     }
 
+    /// Gives the runtime no more threads for `spawn_blocking` than these: jobs that wait for jobs are found with two of
+    /// them, where tokio's 512 are seldom full in a test. The [`patience`](Self::patience) then counts also while the
+    /// runtime only waits for those threads, for which it has 90 s otherwise; choose one that is longer than a job takes.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{num::NonZeroUsize, time::Duration};
+    /// use testing::sim::{Kind, Simulation};
+    /// use tokio::{runtime::Handle, task::spawn_blocking};
+    ///
+    /// let one = NonZeroUsize::MIN;
+    /// let found = Simulation::new().blocking_threads(one).patience(Duration::from_millis(100)).check(async |_| {
+    ///     spawn_blocking(|| Handle::current().block_on(spawn_blocking(|| 7))).await
+    /// });
+    /// assert!(found.is_err_and(|failure| failure.has(Kind::Stuck)));
+    /// ```
+    pub const fn blocking_threads(mut self, threads: NonZeroUsize) -> Self {
+        self.blocking_threads = Some(threads);
+        self
+    }
+
     /// Runs `body` on a thread of its own, and gives what it gives.
     ///
     /// # Panics
@@ -153,7 +178,10 @@ impl Simulation {
     ) -> Result<T, Failure> {
         let title = std::thread::current().name().unwrap_or("a simulated run").to_owned();
         let progress = Arc::new(Progress::default());
-        let patience = Patience::of(self.patience);
+        let mut patience = Patience::of(self.patience);
+        if self.blocking_threads.is_some() {
+            patience.parked = patience.idle;
+        }
         let mut naps = Vec::new();
         let thread = title.clone();
         let inside = move || self.observe(&title, body);
@@ -187,6 +215,7 @@ impl Simulation {
             horizon: self.horizon,
             moves: u64::MAX,
             grace: self.grace,
+            blocking_threads: self.blocking_threads,
             io: true,
             on_idle: Box::new(move || {
                 snooze::look();

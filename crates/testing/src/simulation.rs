@@ -14,6 +14,7 @@ use common::{
 use futures_util::FutureExt as _;
 use std::{
     fmt,
+    num::NonZeroUsize,
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex,
@@ -102,6 +103,8 @@ pub(crate) struct Setting {
     pub(crate) moves: u64,
     /// Virtual time that tasks get to end, once the body has.
     pub(crate) grace: Duration,
+    /// No more threads for `spawn_blocking` than these.
+    pub(crate) blocking_threads: Option<NonZeroUsize>,
     /// Whether sockets work.
     pub(crate) io: bool,
     /// Called when everything waits, before the clock moves.
@@ -116,6 +119,7 @@ impl Default for Setting {
             horizon: HORIZON,
             moves: u64::MAX,
             grace: Duration::ZERO,
+            blocking_threads: None,
             io: false,
             on_idle: Box::new(|| ()),
             autopsy: Box::new(|| ()),
@@ -130,12 +134,15 @@ impl fmt::Debug for Setting {
 }
 
 pub(crate) fn run<T>(title: &str, setting: Setting, body: impl AsyncFnOnce(Recorder) -> T) -> Run<T> {
-    let Setting { horizon, moves, grace, io, on_idle, autopsy } = setting;
+    let Setting { horizon, moves, grace, blocking_threads, io, on_idle, autopsy } = setting;
     let progress = Progress::here();
     let parks = Arc::new(AtomicU64::new(0));
     let mut builder = paused_builder();
     if io {
         builder.enable_io();
+    }
+    if let Some(threads) = blocking_threads {
+        builder.max_blocking_threads(threads.get());
     }
     let (count, parking, unparking, starting) =
         (parks.clone(), progress.clone(), progress.clone(), progress.clone());

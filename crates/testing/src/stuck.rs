@@ -281,7 +281,7 @@ fn hang(
             return Some(format!(
                 "a blocked thread: for {long} nothing could run, because the thread that runs every future \
                  stands still in a call that is not async (a std lock, channel, sleep or join) or waits for one \
-                 elsewhere (`spawn_blocking`, a thread)",
+                 elsewhere (a thread; `spawn_blocking`, all of whose threads may be taken by jobs that wait for jobs)",
             ));
         }
     }

@@ -3,6 +3,7 @@
 use concurrency::{deadlock::SameLock, lock_all, lock_both};
 use futures_util::{StreamExt as _, poll, stream};
 use std::{
+    num::NonZeroUsize,
     pin::pin,
     sync::{Arc, Barrier, mpsc},
     time::{Duration, Instant},
@@ -14,9 +15,9 @@ use testing::{
     sim::{Failure, Kind, Simulation},
 };
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Handle},
     sync::{Mutex, Semaphore},
-    task::{JoinSet, yield_now},
+    task::{JoinSet, spawn_blocking, yield_now},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -261,7 +262,37 @@ fn address_order_is_kept_by_who_waits() {
     });
 }
 
-/// A simulated run calls it `stuck`, and only after its patience: its pool has 512 threads, and none of them moves.
+#[test]
+fn a_full_blocking_pool_is_found_with_few_threads_and_a_job_that_asks_outside_has_none() {
+    let threads = NonZeroUsize::new(2).unwrap();
+    let small = || Simulation::new().blocking_threads(threads);
+    let start = Instant::now();
+    let found = small().patience(ms(200)).check(async |_| {
+        // Before both have a thread, the pool is not full.
+        let meet = Arc::new(Barrier::new(2));
+        let job = |meet: Arc<Barrier>| {
+            spawn_blocking(move || {
+                meet.wait();
+                Handle::current().block_on(spawn_blocking(|| 7))
+            })
+        };
+        tokio::join!(job(meet.clone()), job(meet))
+    });
+    let Err(failure) = found else { panic!("it ended") };
+    assert!(failure.has(Kind::Stuck), "{failure}");
+    assert!(failure.to_string().contains("jobs that wait for jobs"), "{failure}");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    small().run(async |_| {
+        let meet = Arc::new(Barrier::new(2));
+        let job = async |meet: Arc<Barrier>| {
+            spawn_blocking(move || meet.wait()).await.unwrap();
+            spawn_blocking(|| 7).await.unwrap()
+        };
+        assert_eq!(tokio::join!(job(meet.clone()), job(meet)), (7, 7));
+    });
+}
+
+/// The same on the real clock, with a third thread as the cure.
 #[test]
 fn a_job_of_a_full_blocking_pool_waits_for_ever_for_one_that_never_begins() {
     for (threads, begins) in [(2, false), (3, true)] {
