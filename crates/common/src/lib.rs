@@ -8,11 +8,12 @@
 //! | `clock` | the paused clock, and processor time that passes on it |
 //! | `recorder` | `Recorder`: wrap a future with a name, and it writes the trace |
 //! | `backend` | an in-memory service with scripted latencies and failures |
+//! | `server` | a server whose sessions have to be closed, with a log of each |
 //! | `shop` | a shop's stock, bank and book of orders |
 //! | `upstream` | a loopback HTTP server with scripted delays, statuses and faults |
 //! | `web` | a website and its client in memory: statuses, headers, orders, idempotency keys |
 //!
-//! The last six need tokio and the feature `runtime`; the workshop program only draws, and does without.
+//! The last seven need tokio and the feature `runtime`; the workshop program only draws, and does without.
 
 pub mod draw;
 pub mod trace;
@@ -24,6 +25,8 @@ pub mod backend;
 pub mod clock;
 #[cfg(feature = "runtime")]
 pub mod recorder;
+#[cfg(feature = "runtime")]
+pub mod server;
 #[cfg(feature = "runtime")]
 pub mod shop;
 #[cfg(feature = "runtime")]

@@ -66,8 +66,7 @@ pub(crate) struct Staged {
 pub(crate) fn stage(repository: &Repository, exercise: Exercise, answer: &Answer) -> Result<Staged, Stop> {
     let package = repository.workshop().join("answers").join(exercise.name);
     let sources = folder(exercise);
-    let dependencies_path =
-        repository.root.join("crates").join(exercise.chapter).join("exercises").join("dependencies.toml");
+    let dependencies_path = repository.dependencies(exercise);
     let dependencies = fs::read_to_string(&dependencies_path).map_err(Stop::cannot(format_args!(
         "read {} (it belongs to the course: `git checkout` brings it back)",
         dependencies_path.display()

@@ -31,11 +31,10 @@ impl Content {
         let mut hasher = DefaultHasher::new();
         answer.hash(&mut hasher);
         let crates = repository.root.join("crates");
-        let exercises = crates.join(exercise.chapter).join("exercises");
         let mut files = vec![
             repository.file(exercise, "check.rs"),
             repository.file(exercise, "main.rs"),
-            exercises.join("dependencies.toml"),
+            repository.dependencies(exercise),
             repository.root.join("Cargo.toml"),
             repository.root.join("Cargo.lock"),
         ];

@@ -72,6 +72,16 @@ impl Repository {
         self.folder(exercise).join(name)
     }
 
+    /// What an answer to the exercise is built with: the chapter's dependencies, unless the exercise has its own.
+    pub(crate) fn dependencies(&self, exercise: Exercise) -> PathBuf {
+        let own = self.file(exercise, "dependencies.toml");
+        if own.is_file() {
+            own
+        } else {
+            self.root.join("crates").join(exercise.chapter).join("exercises/dependencies.toml")
+        }
+    }
+
     /// A file of the exercise, read; the error says how to get it back.
     pub(crate) fn read(&self, exercise: Exercise, name: &str) -> Result<Vec<u8>, Stop> {
         let path = self.file(exercise, name);

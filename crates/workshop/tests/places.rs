@@ -12,7 +12,7 @@ const CHAPTERS: [&str; 1] = ["concurrency"];
 const LOOSE: [&str; 1] = ["testing"];
 
 /// What a pattern does without, and why.
-const WITHOUT: [(&str, &str, &str); 10] = [
+const WITHOUT: &[(&str, &str, &str)] = &[
     ("task_group", "bench", "its cost is that of the JoinSet inside, which the bench of gather measures"),
     ("timeout", "bench", "one timer a call: neither speed nor memory is the point"),
     (

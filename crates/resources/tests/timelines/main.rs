@@ -1,0 +1,26 @@
+//! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
+
+use std::path::Path;
+use testing::goldens::{self, Record};
+
+const TIMELINES: &[(&str, Record)] = &[];
+
+#[test]
+fn what_is_on_file_is_what_a_run_gives() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/timelines");
+    for (name, record) in TIMELINES {
+        goldens::assert_on_file(&folder, name, *record);
+    }
+}
+
+#[test]
+fn two_hundred_runs_give_the_same() {
+    for (name, record) in TIMELINES {
+        goldens::assert_same_over_runs(name, *record);
+    }
+}
+
+#[test]
+fn twenty_processes_give_the_same() {
+    goldens::assert_same_over_processes("what_is_on_file_is_what_a_run_gives");
+}
