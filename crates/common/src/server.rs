@@ -299,20 +299,17 @@ impl Session {
     ///
     /// # Cancel safety
     /// Not cancel safe: dropped before the server has answered, the session stays open, and nobody has it any more.
-    pub fn close(mut self) -> impl Future<Output = Result<(), ServerError>> + Send + use<> {
-        async move {
-            let recorder = self.server.recorder.clone();
-            let lane = format!("close {}", self.name);
-            let call = async {
-                self.server.write(&self.name, What::Closing);
-                let outcome = self.server.outcome(Call::Close, &self.name).await;
-                self.end();
-                let done = outcome == Outcome::Done;
-                self.server.write(&self.name, if done { What::Closed } else { What::NotClosed });
-                if done { Ok(()) } else { Err(outcome.error(Call::Close, &self.name)) }
-            };
-            recorder.try_lane(lane, call).await
-        }
+    pub async fn close(mut self) -> Result<(), ServerError> {
+        let (recorder, lane) = (self.server.recorder.clone(), format!("close {}", self.name));
+        let call = async {
+            self.server.write(&self.name, What::Closing);
+            let outcome = self.server.outcome(Call::Close, &self.name).await;
+            self.end();
+            let done = outcome == Outcome::Done;
+            self.server.write(&self.name, if done { What::Closed } else { What::NotClosed });
+            if done { Ok(()) } else { Err(outcome.error(Call::Close, &self.name)) }
+        };
+        recorder.try_lane(lane, call).await
     }
 
     /// The server has it no more.
