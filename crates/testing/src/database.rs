@@ -6,6 +6,8 @@
 //! | [`Database::sqlite`] | a file of its own, with a write-ahead log | nothing | no, but readers don't wait |
 //! | [`Database::postgres`] | a database of its own on a server that the tests of a process share | PostgreSQL 13 or newer | yes |
 //!
+//! A test that kills the server takes [`PostgresServer`], a server of its own (on Unix).
+//!
 //! **On a paused clock** put what talks to the database into [`with_real_io`]: neither a socket nor
 //! SQLite's thread keeps the clock from jumping, and `acquire_timeout` is a timeout like any other (`PoolTimedOut`).
 //! Creating the database does so itself.
@@ -16,10 +18,15 @@
 //! its own (`DROP DATABASE ... WITH (FORCE)`).
 //! A server that the kit has started ends with the process, also with one that is killed, and its folder with it.
 
+#[cfg(unix)]
+mod own_server;
 mod postgres;
 #[cfg(unix)]
 mod server;
 mod sqlite;
+
+#[cfg(unix)]
+pub use own_server::PostgresServer;
 
 use crate::with_real_io;
 use sqlx::{Pool, Postgres, Sqlite, migrate::Migrator, pool::PoolOptions};

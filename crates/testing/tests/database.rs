@@ -42,6 +42,15 @@ fn migrations() -> Migrator {
     ])
 }
 
+/// [`in_the_end`] without timers, for where the clock stands still.
+async fn in_the_end_real(mut holds: impl AsyncFnMut() -> bool) {
+    let start = RealInstant::now();
+    while !holds().await {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn in_the_end(mut holds: impl AsyncFnMut() -> bool, what: &str) {
     let start = RealInstant::now();
     while !holds().await {
@@ -495,5 +504,38 @@ fn a_connection_by_url_needs_nothing_of_the_environment() {
         let mut connection = sqlx::PgConnection::connect(database.url()).await.unwrap();
         connection.ping().await.unwrap();
         assert!(!format!("{database:?}").contains("postgres://"));
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_of_ones_own_is_killed_and_started_again_also_on_a_paused_clock() {
+    use testing::database::PostgresServer;
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let Some(mut server) = or_skip(PostgresServer::start().await) else { return };
+        let pool = PgPool::connect_lazy_with(server.options());
+        with_real_io(async {
+            sqlx::query("CREATE TABLE orders AS SELECT 7 AS id").execute(&pool).await.unwrap();
+        })
+        .await;
+        // A connection that is at work outlives the server for a moment.
+        let busy = tokio::spawn(with_real_io({
+            let pool = pool.clone();
+            async move { sqlx::query("SELECT pg_sleep(60)").execute(&pool).await }
+        }));
+        with_real_io(in_the_end_real(async || {
+            let at_work = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'";
+            sqlx::query_scalar::<_, i64>(at_work).fetch_one(&pool).await.unwrap() == 1
+        }))
+        .await;
+        server.kill().unwrap();
+        busy.await.unwrap().unwrap_err();
+        with_real_io(sqlx::PgConnection::connect_with(&server.options())).await.unwrap_err();
+        server.restart().await.unwrap();
+        let orders: i32 =
+            with_real_io(sqlx::query_scalar("SELECT id FROM orders").fetch_one(&pool)).await.unwrap();
+        assert_eq!(orders, 7);
+        pool.close().await;
     });
 }

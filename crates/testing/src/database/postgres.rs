@@ -150,7 +150,7 @@ impl Keeper {
         }
         #[cfg(unix)]
         {
-            let server = super::server::Server::start().await?;
+            let server = super::server::Server::start(false).await?;
             let options = server.options();
             let connection = PgConnection::connect_with(&options).await?;
             Ok(Self {

@@ -4,10 +4,10 @@ use super::Error;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Lines, Write as _},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
@@ -22,23 +22,33 @@ const SCRIPT: &str = r#"
 umask 077
 trap '' HUP INT QUIT TERM
 base=$1
+programs=$2
+commit=$3
 room() { df -Pk "$1" 2>/dev/null | { read -r _; read -r _ _ _ free _; echo "${free:-0}"; }; }
 if [ -z "${TMPDIR-}" ] && [ -w /dev/shm ] && [ "$(room /dev/shm)" -gt 1000000 ]; then base=/dev/shm; fi
 folder=$(mktemp -d "$base/testing-postgres-XXXXXX") || exit
 echo "$folder"
 server=
-if "$2/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync </dev/null >"$folder/log" 2>&1
-then
-    "$2/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c max_connections=300 \
-        -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum=off \
+start() {
+    "$programs/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c max_connections=300 \
+        -c fsync=off -c synchronous_commit="$commit" -c full_page_writes=off -c autovacuum=off \
         -c dynamic_shared_memory_type=mmap -c unix_socket_permissions=0700 \
         </dev/null >>"$folder/log" 2>&1 &
     server=$!
-    echo started
+    echo "$server"
+}
+if "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync </dev/null >"$folder/log" 2>&1
+then
+    start
 else
     echo failed
 fi
-while read -r _; do :; done
+while read -r order; do
+    case $order in
+        kill) kill -KILL "$server"; wait "$server"; echo killed ;;
+        start) start ;;
+    esac
+done
 if [ "$server" ]; then
     kill -QUIT "$server"
     wait "$server"
@@ -53,16 +63,18 @@ pub(super) struct Server {
     folder: PathBuf,
     /// Its standard input is what keeps the server.
     shell: Child,
+    said: Lines<BufReader<ChildStdout>>,
 }
 
 impl Server {
-    /// Starts it and waits until it takes connections.
-    pub(super) async fn start() -> Result<Self, Error> {
+    /// Starts it and waits until it takes connections. What was committed outlives a kill, if it `keeps` it; that costs
+    /// a write for each commit.
+    pub(super) async fn start(keeps: bool) -> Result<Self, Error> {
         let programs = programs()?;
         let fallen = if rustix::process::geteuid().is_root() { lesser_user() } else { None };
         let base = base(fallen.is_some());
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", SCRIPT, "sh"]).arg(&base).arg(&programs);
+        shell.args(["-c", SCRIPT, "sh"]).arg(&base).arg(&programs).arg(if keeps { "on" } else { "off" });
         // A Ctrl-C at the terminal is for us, and the server must still be there to be stopped in order.
         shell.process_group(0).current_dir(&base).env("LC_ALL", "C");
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -71,30 +83,65 @@ impl Server {
         }
         let failed = |why: String| Error::Start { why };
         let mut shell = shell.spawn().map_err(|error| failed(format!("no /bin/sh: {error}")))?;
-        let mut said =
-            shell.stdout.take().map(BufReader::new).into_iter().flat_map(|out| out.lines()).flatten();
-        let Some(folder) = said.next().map(PathBuf::from) else {
+        let said = shell.stdout.take().ok_or_else(|| failed(String::from("/bin/sh has no output")))?;
+        let mut said = BufReader::new(said).lines();
+        let Some(Ok(folder)) = said.next() else {
             return Err(failed(format!("no folder can be made in {}", base.display())));
         };
-        let mut server = Self { folder, shell };
-        if said.next().as_deref() != Some("started") {
-            return Err(failed(server.log()));
+        let mut server = Self { folder: folder.into(), shell, said };
+        match server.next_word() {
+            Some(pid) if pid != "failed" && server.is_ready(&pid).await => Ok(server),
+            _ => Err(failed(server.log())),
         }
-        // The last line of this file says how far it has come; `pg_ctl --wait` looks at it, too.
-        let status = server.folder.join("data/postmaster.pid");
-        let log = server.folder.join("log");
-        for _ in 0..6000 {
-            if fs::read_to_string(&status)
-                .is_ok_and(|status| status.lines().nth(7).is_some_and(|s| s.starts_with("ready")))
-            {
-                return Ok(server);
+    }
+
+    /// Kills it with SIGKILL, which it can't see coming, and waits until it is gone. Its connections break.
+    pub(super) fn kill(&mut self) -> io::Result<()> {
+        self.order("kill").map(drop)
+    }
+
+    /// Starts it again, where it was.
+    pub(super) async fn restart(&mut self) -> Result<(), Error> {
+        // What served a connection may outlive the killed server for a moment, and until then it does not start.
+        for _ in 0..600 {
+            let pid = self.order("start").map_err(|error| Error::Start { why: error.to_string() })?;
+            if self.is_ready(&pid).await {
+                return Ok(());
             }
-            if fs::read_to_string(&log).is_ok_and(|log| log.contains("FATAL:")) {
-                break;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(Error::Start { why: self.log() })
+    }
+
+    /// Tells the shell to do something, and gives its answer.
+    fn order(&mut self, order: &str) -> io::Result<String> {
+        let lost = || io::Error::other("the shell that keeps the server is gone");
+        writeln!(self.shell.stdin.as_ref().ok_or_else(lost)?, "{order}")?;
+        self.next_word().ok_or_else(lost)
+    }
+
+    fn next_word(&mut self) -> Option<String> {
+        self.said.next()?.ok()
+    }
+
+    /// Waits until the server with this process id takes connections, or says that it won't.
+    async fn is_ready(&self, pid: &str) -> bool {
+        // The last line of this file says how far it has come, the first one who; `pg_ctl --wait` looks at it, too.
+        let (status, log) = (self.folder.join("data/postmaster.pid"), self.folder.join("log"));
+        // Connections that are cut off or come too early say FATAL, too.
+        let refusal = format!("[{pid}] FATAL:");
+        for _ in 0..6000 {
+            let is = fs::read_to_string(&status).unwrap_or_default();
+            let mut is = is.lines();
+            if is.next() == Some(pid) && is.nth(6).is_some_and(|state| state.starts_with("ready")) {
+                return true;
+            }
+            if fs::read_to_string(&log).is_ok_and(|log| log.contains(&refusal)) {
+                return false;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Err(failed(server.log()))
+        false
     }
 
     /// How to connect to it; nothing is taken from the environment.
@@ -108,7 +155,7 @@ impl Server {
     }
 
     /// The end of what it said.
-    fn log(&mut self) -> String {
+    fn log(&self) -> String {
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         let end: Vec<&str> = log.lines().rev().take(5).collect();
         end.into_iter().rev().collect::<Vec<_>>().join("\n")
