@@ -9,6 +9,7 @@
 //!
 //! | pattern | for | when the caller is dropped | what comes back |
 //! |---|---|---|---|
+//! | [`mod@scope`] | what is used in one function, and released with an await | a [`Reaper`] finishes what has begun, and releases it | the body's value, or [`ScopeError`]: what the body said, and what releasing did |
 //!
 //! What talks to the outside:
 //!
@@ -20,5 +21,7 @@
 
 mod close;
 mod nesting;
+pub mod scope;
 
 pub use close::CloseError;
+pub use scope::{Drained, Reaper, ScopeError, Scoped, scope};

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// The chapters, each a crate of patterns.
-const CHAPTERS: [&str; 1] = ["concurrency"];
+const CHAPTERS: [&str; 2] = ["concurrency", "resources"];
 
 /// The chapters of which the exercises and pages are no patterns of the library, but tasks and explanations of their own.
 const LOOSE: [&str; 1] = ["testing"];
