@@ -520,7 +520,8 @@ fn a_server_of_ones_own_is_killed_and_started_again_also_on_a_paused_clock() {
         })
         .await;
         // A connection that is at work outlives the server for a moment.
-        let busy = tokio::spawn(with_real_io({
+        let mut busy = JoinSet::new();
+        busy.spawn(with_real_io({
             let pool = pool.clone();
             async move { sqlx::query("SELECT pg_sleep(60)").execute(&pool).await }
         }));
@@ -530,7 +531,7 @@ fn a_server_of_ones_own_is_killed_and_started_again_also_on_a_paused_clock() {
         }))
         .await;
         server.kill().unwrap();
-        busy.await.unwrap().unwrap_err();
+        busy.join_next().await.unwrap().unwrap().unwrap_err();
         with_real_io(sqlx::PgConnection::connect_with(&server.options())).await.unwrap_err();
         server.restart().await.unwrap();
         let orders: i32 =
