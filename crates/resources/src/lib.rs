@@ -4,6 +4,7 @@
 //!
 //! | pattern | for | when the caller is dropped | what comes back |
 //! |---|---|---|---|
+//! | [`mod@pool`] | a few of what is dear to open, lent to many | what it has goes back, or is closed if it was in the middle | [`Pooled`], or a [`PoolError`] that names who has them |
 //!
 //! What one opens and closes:
 //!
@@ -25,3 +26,7 @@ pub mod scope;
 
 pub use close::CloseError;
 pub use scope::{Drained, Reaper, ScopeError, Scoped, scope};
+pub mod pool;
+
+pub use close::CloseError;
+pub use pool::{Pool, PoolError, Pooled};

@@ -1,2 +1,4 @@
 //! What each pattern promises, a promise a test. One binary for all: linking is what costs the time.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod pool;
