@@ -16,6 +16,7 @@
 //!
 //! | pattern | for | when the caller is dropped | what comes back |
 //! |---|---|---|---|
+//! | [`transaction()`] | statements of which all count or none (feature `database`) | rolled back before anybody borrows the connection; a COMMIT that was sent runs to its end | the body's value, or a [`TxError`] that says whether anything was written |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`CloseError`] is what they
 //! share, and the detection of nested use.
@@ -30,3 +31,9 @@ pub mod pool;
 
 pub use close::CloseError;
 pub use pool::{Pool, PoolError, Pooled};
+#[cfg(feature = "database")]
+pub mod transaction;
+
+pub use close::CloseError;
+#[cfg(feature = "database")]
+pub use transaction::{TransactionOptions, TxError, savepoint, transaction};
