@@ -30,6 +30,8 @@ pub struct Response {
     body: String,
     headers: String,
     delay: Duration,
+    held: bool,
+    heedless: bool,
     fault: Fault,
 }
 
@@ -39,6 +41,8 @@ enum Fault {
     None,
     Reset,
     Truncate,
+    Stall,
+    Endless,
     Trickle { chunk: usize, pause: Duration },
 }
 
@@ -46,7 +50,15 @@ impl Response {
     /// A response with this status code and JSON body, sent at once and whole.
     #[must_use]
     pub fn new(status: u16, body: impl Into<String>) -> Self {
-        Self { status, body: body.into(), headers: String::new(), delay: Duration::ZERO, fault: Fault::None }
+        Self {
+            status,
+            body: body.into(),
+            headers: String::new(),
+            delay: Duration::ZERO,
+            held: false,
+            heedless: false,
+            fault: Fault::None,
+        }
     }
 
     /// With one more header, such as `retry-after`.
@@ -63,6 +75,21 @@ impl Response {
         self
     }
 
+    /// Waits until [`Upstream::release`] before the first byte: a gate in place of a delay.
+    #[must_use]
+    pub const fn held(mut self) -> Self {
+        self.held = true;
+        self
+    }
+
+    /// Works on until it has answered, also for a client that has left: as a server does that only looks at the connection
+    /// when it writes to it.
+    #[must_use]
+    pub const fn heedless(mut self) -> Self {
+        self.heedless = true;
+        self
+    }
+
     /// Resets the connection in place of an answer.
     #[must_use]
     pub const fn reset(mut self) -> Self {
@@ -74,6 +101,20 @@ impl Response {
     #[must_use]
     pub const fn truncated(mut self) -> Self {
         self.fault = Fault::Truncate;
+        self
+    }
+
+    /// Promises the whole body and says nothing more after half of it, until the client has left.
+    #[must_use]
+    pub const fn stalled(mut self) -> Self {
+        self.fault = Fault::Stall;
+        self
+    }
+
+    /// Sends the body again and again, without saying how long that will be, for as long as somebody takes it.
+    #[must_use]
+    pub const fn endless(mut self) -> Self {
+        self.fault = Fault::Endless;
         self
     }
 
@@ -106,11 +147,28 @@ pub struct Upstream {
 
 struct Shared {
     routes: HashMap<String, Route>,
-    connections: AtomicUsize,
-    requests: AtomicUsize,
-    in_flight: AtomicUsize,
-    peak: AtomicUsize,
-    abandoned: watch::Sender<usize>,
+    seen: watch::Sender<Seen>,
+    released: watch::Sender<bool>,
+}
+
+/// What an upstream has seen so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seen {
+    /// TCP connections that were opened.
+    pub connections: usize,
+    /// TCP connections that are open.
+    pub open: usize,
+    /// Requests that came in.
+    pub requests: usize,
+    /// Requests that are in work.
+    pub in_flight: usize,
+    /// The largest number of requests that were in work at once.
+    pub peak: usize,
+    /// Requests that were carried out, whether or not somebody was there to hear of it.
+    pub carried_out: usize,
+    /// Requests that were given up, because the client had closed the connection before the answer's first byte.
+    pub abandoned: usize,
 }
 
 /// What a path answers: the responses in their order, the last one from then on.
@@ -145,11 +203,8 @@ impl Upstream {
         }
         let shared = Arc::new(Shared {
             routes: scripted,
-            connections: AtomicUsize::new(0),
-            requests: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
-            abandoned: watch::Sender::new(0),
+            seen: watch::Sender::default(),
+            released: watch::Sender::new(false),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, shared.clone()));
@@ -165,19 +220,45 @@ impl Upstream {
     /// How many TCP connections were opened so far.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.shared.connections.load(Relaxed)
+        self.seen().connections
     }
 
     /// How many requests came in so far.
     #[must_use]
     pub fn requests(&self) -> usize {
-        self.shared.requests.load(Relaxed)
+        self.seen().requests
     }
 
     /// The largest number of requests that were in work at once.
     #[must_use]
     pub fn peak(&self) -> usize {
-        self.shared.peak.load(Relaxed)
+        self.seen().peak
+    }
+
+    /// How often this path was asked for so far.
+    #[must_use]
+    pub fn asked(&self, path: &str) -> usize {
+        self.shared.routes.get(path).map_or(0, |route| route.asked.load(Relaxed))
+    }
+
+    /// All that was seen so far.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        *self.shared.seen.borrow()
+    }
+
+    /// Lets the answers go that are [held](Response::held), now and from now on.
+    pub fn release(&self) {
+        self.shared.released.send_replace(true);
+    }
+
+    /// Waits until what was seen is as told: in place of a sleep, for what the other side of a socket is to have done.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only looks.
+    pub async fn until(&self, mut told: impl FnMut(&Seen) -> bool) {
+        // The sender lives as long as `self`, so there is no error.
+        drop(self.shared.seen.subscribe().wait_for(|seen| told(seen)).await);
     }
 
     /// Waits until `count` requests were abandoned: their clients closed the connection before the answer's first byte,
@@ -186,8 +267,7 @@ impl Upstream {
     /// # Cancel safety
     /// Cancel safe: it only looks.
     pub async fn abandoned(&self, count: usize) {
-        // The sender lives as long as `self`, so there is no error.
-        drop(self.shared.abandoned.subscribe().wait_for(|so_far| *so_far >= count).await);
+        self.until(|seen| seen.abandoned >= count).await;
     }
 }
 
@@ -208,9 +288,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                     sleep(Duration::from_millis(10)).await;
                     continue;
                 };
-                shared.connections.fetch_add(1, Relaxed);
                 let shared = shared.clone();
                 connections.spawn(async move {
+                    let _open = Open::enter(&shared);
                     // A broken connection is what this server is for; it ends that connection only.
                     drop(serve(stream, &shared).await);
                 });
@@ -224,24 +304,34 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     while let Some(path) = read_request(&mut stream).await? {
-        shared.requests.fetch_add(1, Relaxed);
         let working = Working::enter(shared);
         let missing = Response::new(404, r#"{"error":"no such path"}"#);
         let response = shared.routes.get(&path).and_then(Route::next).unwrap_or(&missing);
+        let mut released = shared.released.subscribe();
+        let work = async {
+            sleep(response.delay).await;
+            if response.held {
+                drop(released.wait_for(|released| *released).await);
+            }
+        };
         tokio::select! {
             biased;
-            () = sleep(response.delay) => {}
-            () = hung_up(&mut stream) => {
-                shared.abandoned.send_modify(|count| *count += 1);
+            () = work => {}
+            () = hung_up(&mut stream), if !response.heedless => {
+                shared.seen.send_modify(|seen| seen.abandoned += 1);
                 return Ok(());
             }
         }
+        shared.seen.send_modify(|seen| seen.carried_out += 1);
         let body = response.body.as_bytes();
+        let length = match response.fault {
+            Fault::Endless => String::from("transfer-encoding: chunked"),
+            _ => format!("content-length: {}", body.len()),
+        };
         let head = format!(
-            "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{}\r\n",
+            "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\n{length}\r\n{}\r\n",
             response.status,
             reason(response.status),
-            body.len(),
             response.headers,
         );
         let out = stream.get_mut();
@@ -251,6 +341,20 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             Fault::Truncate => {
                 out.write_all(&[head.as_bytes(), &body[..body.len() / 2]].concat()).await?;
                 return out.shutdown().await;
+            }
+            Fault::Stall => {
+                out.write_all(&[head.as_bytes(), &body[..body.len() / 2]].concat()).await?;
+                hung_up(&mut stream).await;
+                return Ok(());
+            }
+            Fault::Endless => {
+                out.write_all(head.as_bytes()).await?;
+                let chunk = [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n"].concat();
+                // An empty chunk would be the end.
+                while !body.is_empty() {
+                    out.write_all(&chunk).await?;
+                }
+                return Ok(());
             }
             Fault::Trickle { chunk, pause } => {
                 out.write_all(head.as_bytes()).await?;
@@ -312,19 +416,41 @@ const fn reason(status: u16) -> &'static str {
     }
 }
 
+/// Counts a connection as open until dropped.
+struct Open<'a>(&'a Shared);
+
+impl<'a> Open<'a> {
+    fn enter(shared: &'a Shared) -> Self {
+        shared.seen.send_modify(|seen| {
+            seen.connections += 1;
+            seen.open += 1;
+        });
+        Self(shared)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.seen.send_modify(|seen| seen.open -= 1);
+    }
+}
+
 /// Counts a request as in work until dropped.
 struct Working<'a>(&'a Shared);
 
 impl<'a> Working<'a> {
     fn enter(shared: &'a Shared) -> Self {
-        let now = shared.in_flight.fetch_add(1, Relaxed) + 1;
-        shared.peak.fetch_max(now, Relaxed);
+        shared.seen.send_modify(|seen| {
+            seen.requests += 1;
+            seen.in_flight += 1;
+            seen.peak = seen.peak.max(seen.in_flight);
+        });
         Self(shared)
     }
 }
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.0.seen.send_modify(|seen| seen.in_flight -= 1);
     }
 }

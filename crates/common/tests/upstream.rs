@@ -160,3 +160,50 @@ fn a_path_that_is_given_several_times_answers_in_that_order_with_its_headers() {
         assert_eq!(request(&mut stream, "/a").await.unwrap().1, "A");
     });
 }
+
+#[test]
+fn a_held_answer_waits_for_its_release_and_a_heedless_one_is_made_for_nobody() {
+    run(async {
+        let held = Response::new(200, "A").held();
+        let routes = [("/held", held.clone()), ("/heedless", held.heedless())];
+        let upstream = Upstream::start(routes).await.unwrap();
+        let (mut patient, mut leaves, mut leaves_too) =
+            (connect(&upstream).await, connect(&upstream).await, connect(&upstream).await);
+        leaves.get_mut().write_all(b"GET /held HTTP/1.1\r\n\r\n").await.unwrap();
+        leaves_too.get_mut().write_all(b"GET /heedless HTTP/1.1\r\n\r\n").await.unwrap();
+        upstream.until(|seen| seen.requests == 2).await;
+        drop((leaves, leaves_too));
+        upstream.abandoned(1).await;
+        let answer = async {
+            upstream.until(|seen| seen.requests == 3).await;
+            assert_eq!((upstream.seen().carried_out, upstream.asked("/held")), (0, 2));
+            upstream.release();
+        };
+        let (answered, ()) = tokio::join!(request(&mut patient, "/held"), answer);
+        assert_eq!(answered.unwrap().1, "A");
+        upstream.until(|seen| seen.carried_out == 2 && seen.open == 1).await;
+        assert_eq!((upstream.seen().connections, upstream.seen().abandoned), (3, 1));
+    });
+}
+
+#[test]
+fn a_body_stalls_or_has_no_end_until_the_client_leaves() {
+    run(async {
+        let routes = [
+            ("/stalls", Response::new(200, "0123456789").stalled()),
+            ("/endless", Response::new(200, "01").endless()),
+        ];
+        let upstream = Upstream::start(routes).await.unwrap();
+        for (path, end) in
+            [("/stalls", "content-length: 10\r\n\r\n01234"), ("/endless", "\r\n\r\n2\r\n01\r\n2\r\n01\r\n")]
+        {
+            let mut stream = connect(&upstream).await;
+            stream.get_mut().write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+            let mut read = String::new();
+            while !read.contains(end) {
+                read.push(char::from(stream.read_u8().await.unwrap()));
+            }
+        }
+        upstream.until(|seen| seen.connections == 2 && seen.open == 0).await;
+    });
+}

@@ -17,23 +17,25 @@
 //! | pattern | for | when the caller is dropped | what comes back |
 //! |---|---|---|---|
 //! | [`transaction()`] | statements of which all count or none (feature `database`) | rolled back before anybody borrows the connection; a COMMIT that was sent runs to its end | the body's value, or a [`TxError`] that says whether anything was written |
+//! | [`mod@http_client`] | calls to a service over HTTP, with a limit at every level | the request is given up, its connection closed, its place free | the answer, or an error that says whether anything was sent |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`CloseError`] is what they
 //! share, and the detection of nested use.
 
 mod close;
 mod nesting;
-pub mod scope;
 
-pub use close::CloseError;
-pub use scope::{Drained, Reaper, ScopeError, Scoped, scope};
+#[cfg(feature = "http")]
+pub mod http_client;
 pub mod pool;
-
-pub use close::CloseError;
-pub use pool::{Pool, PoolError, Pooled};
+pub mod scope;
 #[cfg(feature = "database")]
 pub mod transaction;
 
 pub use close::CloseError;
+#[cfg(feature = "http")]
+pub use http_client::HttpClient;
+pub use pool::{Pool, PoolError, Pooled};
+pub use scope::{Drained, Reaper, ScopeError, Scoped, scope};
 #[cfg(feature = "database")]
 pub use transaction::{TransactionOptions, TxError, savepoint, transaction};
