@@ -249,7 +249,7 @@ impl Bulkhead {
 
     /// Runs `work` on each item, one after the other, in **one** hop to a thread.
     ///
-    /// A hop costs some microseconds, so for many small calls (a `stat` for each of a thousand files) it costs more
+    /// A hop costs some tens of microseconds, so for many small calls (a `stat` for each of a thousand files) it costs more
     /// than the work. Take [`run`](Self::run) for calls that take longer than a hundred microseconds each and may
     /// run side by side.
     ///

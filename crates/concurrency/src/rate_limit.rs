@@ -162,8 +162,7 @@ impl RateLimit {
     /// moves: see [deadlock](crate::deadlock).
     ///
     /// # Source
-    /// `AsyncLimiter` of Python's aiolimiter, which has no limit on what is in flight, and wakes its waiters in no
-    /// certain order.
+    /// `AsyncLimiter` of Python's aiolimiter, which has no limit on what is in flight.
     ///
     /// # Examples
     /// See [`RateLimit`].

@@ -53,8 +53,8 @@ use tokio::{
 /// until it looks at [`is_cancelled`](TaskGroup::is_cancelled).
 ///
 /// # Source
-/// The guarantees of `asyncio.TaskGroup` and of trio's nurseries, which wait for threads, too; the resumed panic is
-/// that of `std::thread::scope`.
+/// The guarantees of `asyncio.TaskGroup` and of trio's nurseries, which wait for threads, too; that a panic goes on,
+/// as in `std::thread::scope`, but with its own payload.
 ///
 /// # Examples
 /// ```

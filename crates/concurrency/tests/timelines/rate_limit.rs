@@ -1,4 +1,4 @@
-//! Seven requests of 60 ms: at a rate and so many at once, and with a semaphore alone.
+//! Seven requests of 30 ms: at a rate and so many at once, and with a semaphore alone.
 
 use common::{Backend, Recorder, Trace, clock::paused};
 use concurrency::{Rate, RateLimit};
