@@ -452,6 +452,27 @@ fn what_has_not_ended_in_time_is_aborted_dropped_and_named() {
 }
 
 #[test]
+fn what_is_aborted_is_pending_until_its_destructors_have_ended() {
+    struct OnDrop(Reaper, Arc<AtomicUsize>);
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            self.1.store(self.0.pending(), SeqCst);
+        }
+    }
+    sim(async |_| {
+        let (reaper, pending_then) = (Reaper::new(LONG), Arc::new(AtomicUsize::new(9)));
+        let held = OnDrop(reaper.clone(), pending_then.clone());
+        reaper.finish("stuck", async move {
+            let _held = held;
+            pending::<Result<(), String>>().await
+        });
+        sleep(ms(1)).await;
+        assert_eq!(reaper.drain(ms(5)).await.abandoned, ["stuck"]);
+        assert_eq!(pending_then.load(SeqCst), 1);
+    });
+}
+
+#[test]
 fn a_drain_that_is_dropped_aborts_nothing_and_loses_nothing() {
     sim(async |_| {
         let reaper = Reaper::new(LONG);
