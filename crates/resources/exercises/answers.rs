@@ -13,3 +13,5 @@
 
 // As in each exercise's main.rs: an answer may call it by the name of the facade.
 extern crate futures_util as futures;
+
+mod scope;

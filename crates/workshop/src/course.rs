@@ -30,6 +30,7 @@ pub(crate) const COURSE: &[Chapter] = &[
             "rate_limit",
         ],
     },
+    Chapter { name: "resources", exercises: &["scope"] },
     Chapter {
         name: "testing",
         exercises: &[

@@ -38,6 +38,11 @@ const WITHOUT: &[(&str, &str, &str)] = &[
     ),
     ("retry", "bench", "it waits: a random number and a timer between two calls"),
     ("deadlock", "bench", "it is a sort of a few addresses before the locks: what it is for is that it ends"),
+    (
+        "scope",
+        "bench",
+        "two boxes a use, beside an opening and a closing that wait on a network: its point is what is not left open",
+    ),
     ("select", "bench", "three polls an event: its point is what is not lost, not how fast"),
 ];
 
