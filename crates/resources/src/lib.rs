@@ -11,6 +11,8 @@
 //! | pattern | for | when the caller is dropped | what comes back |
 //! |---|---|---|---|
 //! | [`mod@scope`] | what is used in one function, and released with an await | a [`Reaper`] finishes what has begun, and releases it | the body's value, or [`ScopeError`]: what the body said, and what releasing did |
+//! | [`mod@exit_stack`] | as many as there are, closed last in, first out | the reaper closes what is left, in the same order | [`Closed`]: what was closed, and each error with its name |
+//! | [`mod@connect`] | a set-up in steps: all of it, or nothing half open | the reaper undoes the steps, the last one first | a [`Ready`] value, or [`ConnectError`]: why, and what became of undoing |
 //!
 //! What talks to the outside:
 //!
@@ -25,6 +27,8 @@
 mod close;
 mod nesting;
 
+pub mod connect;
+pub mod exit_stack;
 #[cfg(feature = "http")]
 pub mod http_client;
 pub mod pool;
@@ -33,6 +37,8 @@ pub mod scope;
 pub mod transaction;
 
 pub use close::CloseError;
+pub use connect::{ConnectError, Ready, connect};
+pub use exit_stack::{BoxError, Closed, ExitStack, Lent, NotClosed};
 #[cfg(feature = "http")]
 pub use http_client::HttpClient;
 pub use pool::{Pool, PoolError, Pooled};
