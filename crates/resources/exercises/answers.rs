@@ -14,4 +14,5 @@
 // As in each exercise's main.rs: an answer may call it by the name of the facade.
 extern crate futures_util as futures;
 
+mod exit_stack;
 mod scope;

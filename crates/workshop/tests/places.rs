@@ -36,6 +36,11 @@ const WITHOUT: &[(&str, &str, &str)] = &[
         "bench",
         "a line in a ledger for each request: what it is for is to lose nothing, not to be quick",
     ),
+    (
+        "exit_stack",
+        "bench",
+        "a push is an allocation, and closing waits for networks: its point is what it does, not how fast",
+    ),
     ("retry", "bench", "it waits: a random number and a timer between two calls"),
     ("deadlock", "bench", "it is a sort of a few addresses before the locks: what it is for is that it ends"),
     (
