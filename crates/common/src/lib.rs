@@ -8,12 +8,13 @@
 //! | `clock` | the paused clock, and processor time that passes on it |
 //! | `recorder` | `Recorder`: wrap a future with a name, and it writes the trace |
 //! | `backend` | an in-memory service with scripted latencies and failures |
+//! | `http` | HTTP in memory: a host, and a client whose connections are counted |
 //! | `server` | a server whose sessions have to be closed, with a log of each |
 //! | `shop` | a shop's stock, bank and book of orders |
 //! | `upstream` | a loopback HTTP server with scripted delays, statuses and faults |
 //! | `web` | a website and its client in memory: statuses, headers, orders, idempotency keys |
 //!
-//! The last seven need tokio and the feature `runtime`; the workshop program only draws, and does without.
+//! The last eight need tokio and the feature `runtime`; the workshop program only draws, and does without.
 
 pub mod draw;
 pub mod trace;
@@ -23,6 +24,8 @@ pub mod verdict;
 pub mod backend;
 #[cfg(feature = "runtime")]
 pub mod clock;
+#[cfg(feature = "runtime")]
+pub mod http;
 #[cfg(feature = "runtime")]
 pub mod recorder;
 #[cfg(feature = "runtime")]

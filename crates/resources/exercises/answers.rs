@@ -15,4 +15,5 @@
 extern crate futures_util as futures;
 
 mod exit_stack;
+mod http_client;
 mod scope;

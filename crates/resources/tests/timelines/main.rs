@@ -1,9 +1,11 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
+mod http_client;
+
 use std::path::Path;
 use testing::goldens::{self, Record};
 
-const TIMELINES: &[(&str, Record)] = &[];
+const TIMELINES: &[(&str, Record)] = &[("http_client", http_client::record)];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {
