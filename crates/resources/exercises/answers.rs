@@ -17,3 +17,4 @@ extern crate futures_util as futures;
 mod exit_stack;
 mod http_client;
 mod scope;
+mod transaction;

@@ -1,0 +1,30 @@
+//! Breaks `rollback`: what stands after the body is no `finally` that knows how it ended: it commits half a transfer.
+
+use super::check::{TxError, is_busy};
+use sqlx::{SqliteConnection, SqlitePool};
+
+pub const ATTEMPTS: u32 = 3;
+
+pub async fn in_tx<T>(
+    pool: &SqlitePool,
+    body: impl AsyncFn(&mut SqliteConnection) -> sqlx::Result<T>,
+) -> Result<T, TxError> {
+    for _ in 1..ATTEMPTS {
+        match attempt(pool, &body).await {
+            Err(TxError::NotBegun(error) | TxError::Failed(error) | TxError::NotCommitted(error))
+                if is_busy(&error) => {}
+            ended => return ended,
+        }
+    }
+    attempt(pool, &body).await
+}
+
+async fn attempt<T>(
+    pool: &SqlitePool,
+    body: &impl AsyncFn(&mut SqliteConnection) -> sqlx::Result<T>,
+) -> Result<T, TxError> {
+    let mut tx = pool.begin().await.map_err(TxError::NotBegun)?;
+    let ended = body(&mut tx).await;
+    tx.commit().await.map_err(TxError::NotCommitted)?;
+    ended.map_err(TxError::Failed)
+}

@@ -1,0 +1,38 @@
+//! Breaks `refused`: a COMMIT that is refused leaves SQLite's transaction open, and `?` skips the ROLLBACK.
+
+use super::check::{TxError, is_busy};
+use sqlx::{SqliteConnection, SqlitePool};
+
+pub const ATTEMPTS: u32 = 3;
+
+pub async fn in_tx<T>(
+    pool: &SqlitePool,
+    body: impl AsyncFn(&mut SqliteConnection) -> sqlx::Result<T>,
+) -> Result<T, TxError> {
+    for _ in 1..ATTEMPTS {
+        match attempt(pool, &body).await {
+            Err(TxError::NotBegun(error) | TxError::Failed(error) | TxError::NotCommitted(error))
+                if is_busy(&error) => {}
+            ended => return ended,
+        }
+    }
+    attempt(pool, &body).await
+}
+
+async fn attempt<T>(
+    pool: &SqlitePool,
+    body: &impl AsyncFn(&mut SqliteConnection) -> sqlx::Result<T>,
+) -> Result<T, TxError> {
+    let mut conn = pool.acquire().await.map_err(TxError::NotBegun)?;
+    sqlx::query("BEGIN").execute(&mut *conn).await.map_err(TxError::NotBegun)?;
+    match body(&mut conn).await {
+        Ok(value) => {
+            sqlx::query("COMMIT").execute(&mut *conn).await.map_err(TxError::NotCommitted)?;
+            Ok(value)
+        }
+        Err(error) => {
+            sqlx::query("ROLLBACK").execute(&mut *conn).await.ok();
+            Err(TxError::Failed(error))
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Breaks `panic`: a panic is made an error, and who asked goes on as if nothing had happened.
+
+use super::check::{TxError, is_busy};
+use futures::FutureExt;
+use sqlx::{SqliteConnection, SqlitePool};
+use std::panic::AssertUnwindSafe;
+
+pub const ATTEMPTS: u32 = 3;
+
+pub async fn in_tx<T>(
+    pool: &SqlitePool,
+    body: impl AsyncFn(&mut SqliteConnection) -> sqlx::Result<T>,
+) -> Result<T, TxError> {
+    for _ in 1..ATTEMPTS {
+        match attempt(pool, &body).await {
+            Err(TxError::NotBegun(error) | TxError::Failed(error) | TxError::NotCommitted(error))
+                if is_busy(&error) => {}
+            ended => return ended,
+        }
+    }
+    attempt(pool, &body).await
+}
+
+async fn attempt<T>(
+    pool: &SqlitePool,
+    body: &impl AsyncFn(&mut SqliteConnection) -> sqlx::Result<T>,
+) -> Result<T, TxError> {
+    let mut tx = pool.begin().await.map_err(TxError::NotBegun)?;
+    let ended = AssertUnwindSafe(body(&mut tx)).catch_unwind().await;
+    match ended.unwrap_or(Err(sqlx::Error::WorkerCrashed)) {
+        Ok(value) => {
+            tx.commit().await.map_err(TxError::NotCommitted)?;
+            Ok(value)
+        }
+        Err(error) => {
+            tx.rollback().await.ok();
+            Err(TxError::Failed(error))
+        }
+    }
+}
