@@ -20,6 +20,7 @@
 //! |---|---|---|---|
 //! | [`transaction()`] | statements of which all count or none (feature `database`) | rolled back before anybody borrows the connection; a COMMIT that was sent runs to its end | the body's value, or a [`TxError`] that says whether anything was written |
 //! | [`mod@http_client`] | calls to a service over HTTP, with a limit at every level | the request is given up, its connection closed, its place free | the answer, or an error that says whether anything was sent |
+//! | [`mod@database`] | a pool of sqlx that says why it has none left, and migrations | the connection goes back, with nothing open | a [`database::Lease`], or the [cause](database::AcquireError) |
 //!
 //! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`CloseError`] is what they
 //! share, and the detection of nested use.
@@ -28,6 +29,8 @@ mod close;
 mod nesting;
 
 pub mod connect;
+#[cfg(feature = "database")]
+pub mod database;
 pub mod exit_stack;
 #[cfg(feature = "http")]
 pub mod http_client;
@@ -38,6 +41,8 @@ pub mod transaction;
 
 pub use close::CloseError;
 pub use connect::{ConnectError, Ready, connect};
+#[cfg(feature = "database")]
+pub use database::{PoolSettings, with_connection};
 pub use exit_stack::{BoxError, Closed, ExitStack, Lent, NotClosed};
 #[cfg(feature = "http")]
 pub use http_client::HttpClient;

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod connect;
+#[cfg(feature = "database")]
+mod database;
 mod exit_stack;
 #[cfg(feature = "http")]
 mod http_client;
