@@ -16,5 +16,6 @@ extern crate futures_util as futures;
 
 mod exit_stack;
 mod http_client;
+mod pool;
 mod scope;
 mod transaction;

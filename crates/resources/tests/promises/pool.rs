@@ -13,11 +13,12 @@ use std::{
     future::pending,
     num::NonZeroUsize,
     panic::AssertUnwindSafe,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 use testing::{every_await, latencies, sim};
@@ -175,6 +176,39 @@ fn a_place_that_comes_back_is_taken_in_the_same_moment() {
         let back = Instant::now();
         drop(held);
         assert_eq!(waiter.await.unwrap(), back);
+    });
+}
+
+/// Polls what it wakes in the very moment, as another thread might: whatever comes after the wake-up comes too late.
+struct AtOnce<F: Future>(Mutex<Option<(Pin<Box<F>>, Arc<Mutex<Option<F::Output>>>)>>);
+
+impl<F: Future<Output: Send> + Send + 'static> Wake for AtOnce<F> {
+    fn wake(self: Arc<Self>) {
+        if let Some((mut future, output)) = self.0.lock().unwrap().take() {
+            let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if let Poll::Ready(ready) = polled {
+                *output.lock().unwrap() = Some(ready);
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_is_woken_by_a_place_finds_what_came_back_with_it() {
+    sim(async |_| {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let theirs = opened.clone();
+        let open = move || std::future::ready(Ok::<_, Infallible>(theirs.fetch_add(1, SeqCst)));
+        let pool = Pool::new(open, Limits::new(size(1), ms(50)));
+        let (held, theirs) = (pool.get().await.unwrap(), pool.clone());
+        let output = Arc::default();
+        let mut next = Box::pin(async move { theirs.get().await.map(|next| *next).ok() });
+        let at_once = Arc::new(AtOnce(Mutex::new(None)));
+        let waker = Waker::from(at_once.clone());
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        *at_once.0.lock().unwrap() = Some((next, Arc::clone(&output)));
+        drop(held);
+        assert_eq!((*output.lock().unwrap(), opened.load(SeqCst)), (Some(Some(0)), 1));
     });
 }
 

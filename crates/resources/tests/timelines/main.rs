@@ -1,11 +1,13 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
 mod http_client;
+mod pool;
 
 use std::path::Path;
 use testing::goldens::{self, Record};
 
 const TIMELINES: &[(&str, Record)] = &[("http_client", http_client::record)];
+const TIMELINES: &[(&str, Record)] = &[("pool", pool::record)];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {

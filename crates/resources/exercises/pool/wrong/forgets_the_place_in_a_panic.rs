@@ -1,0 +1,73 @@
+//! Breaks `panicked`: the place of what is not lent again is not given back either.
+
+use common::server::{Server, ServerError, Session};
+use std::{
+    num::NonZeroUsize,
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub struct Pool {
+    server: Server,
+    places: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<Session>>>,
+    asked: AtomicUsize,
+}
+
+pub struct Lease {
+    session: Option<Session>,
+    idle: Arc<Mutex<Vec<Session>>>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Pool {
+    pub fn new(server: Server, size: NonZeroUsize) -> Self {
+        let places = Arc::new(Semaphore::new(size.get()));
+        Self { server, places, idle: Arc::default(), asked: AtomicUsize::new(0) }
+    }
+
+    pub async fn get(&self) -> Result<Lease, ServerError> {
+        let place = self.places.clone().acquire_owned().await.unwrap();
+        let idle = self.idle.lock().unwrap().pop();
+        let session = match idle {
+            Some(session) => session,
+            None => self.open().await?,
+        };
+        Ok(Lease { session: Some(session), idle: self.idle.clone(), place: Some(place) })
+    }
+
+    async fn open(&self) -> Result<Session, ServerError> {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        self.server.open(&number.to_string()).await
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let place = self.place.take().unwrap();
+        if std::thread::panicking() {
+            place.forget();
+        } else {
+            self.idle.lock().unwrap().push(session);
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        self.session.as_ref().unwrap()
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Session {
+        self.session.as_mut().unwrap()
+    }
+}
