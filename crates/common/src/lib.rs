@@ -8,6 +8,7 @@
 //! | `clock` | the paused clock, and processor time that passes on it |
 //! | `recorder` | `Recorder`: wrap a future with a name, and it writes the trace |
 //! | `backend` | an in-memory service with scripted latencies and failures |
+//! | `database` | a database behind a pool: who holds a connection, who waited in vain |
 //! | `http` | HTTP in memory: a host, and a client whose connections are counted |
 //! | `server` | a server whose sessions have to be closed, with a log of each |
 //! | `shop` | a shop's stock, bank and book of orders |
@@ -24,6 +25,7 @@ pub mod verdict;
 pub mod backend;
 #[cfg(feature = "runtime")]
 pub mod clock;
+pub mod database;
 #[cfg(feature = "runtime")]
 pub mod http;
 #[cfg(feature = "runtime")]

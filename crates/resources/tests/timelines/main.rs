@@ -1,5 +1,6 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
+mod database;
 mod http_client;
 mod pool;
 
@@ -8,6 +9,7 @@ use testing::goldens::{self, Record};
 
 const TIMELINES: &[(&str, Record)] = &[("http_client", http_client::record)];
 const TIMELINES: &[(&str, Record)] = &[("pool", pool::record)];
+const TIMELINES: &[(&str, Record)] = &[("database", database::record)];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {
