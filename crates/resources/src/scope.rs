@@ -71,7 +71,8 @@ impl<T, B: fmt::Debug, E: fmt::Debug> fmt::Debug for ScopeError<T, B, E> {
 /// Take it where a resource is used within one function, and giving it back has to await: a session to log out of, a lease to
 /// return, an upload to abort. What a destructor can do (a permit, a file, a pooled connection) needs no scope. For what
 /// outlives the function there is the guard, [`Scoped`]. Scopes can be nested, and are released the last first; where the
-/// caller is dropped they begin in that order, but don't wait for each other: if one has to, put both into one resource.
+/// caller is dropped they begin in that order, but don't wait for each other: if one has to, take an
+/// [exit stack](crate::ExitStack).
 ///
 /// # Shape
 /// `release` is called exactly once for what `acquire` gave: after the body's value, its error or its panic, and when this

@@ -3,6 +3,7 @@
 mod database;
 mod http_client;
 mod pool;
+mod scope;
 
 use std::path::Path;
 use testing::goldens::{self, Record};
@@ -10,6 +11,7 @@ use testing::goldens::{self, Record};
 const TIMELINES: &[(&str, Record)] = &[("http_client", http_client::record)];
 const TIMELINES: &[(&str, Record)] = &[("pool", pool::record)];
 const TIMELINES: &[(&str, Record)] = &[("database", database::record)];
+const TIMELINES: &[(&str, Record)] = &[("scope", scope::record), ("http_client", http_client::record)];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {
