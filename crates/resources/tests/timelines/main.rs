@@ -1,6 +1,8 @@
 //! The recorded timelines: what the book and `cargo run -- timeline NAME` draw is what a run gives, every time.
 
+mod connect;
 mod database;
+mod exit_stack;
 mod http_client;
 mod pool;
 mod scope;
@@ -12,6 +14,13 @@ const TIMELINES: &[(&str, Record)] = &[("http_client", http_client::record)];
 const TIMELINES: &[(&str, Record)] = &[("pool", pool::record)];
 const TIMELINES: &[(&str, Record)] = &[("database", database::record)];
 const TIMELINES: &[(&str, Record)] = &[("scope", scope::record), ("http_client", http_client::record)];
+const TIMELINES: &[(&str, Record)] = &[
+    ("pool", pool::record),
+    ("exit_stack", exit_stack::record),
+    ("connect", connect::record),
+    ("database", database::record),
+    ("http_client", http_client::record),
+];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {
