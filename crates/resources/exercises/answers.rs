@@ -14,6 +14,7 @@
 // As in each exercise's main.rs: an answer may call it by the name of the facade.
 extern crate futures_util as futures;
 
+mod connect;
 mod database;
 mod exit_stack;
 mod http_client;

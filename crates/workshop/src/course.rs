@@ -30,7 +30,10 @@ pub(crate) const COURSE: &[Chapter] = &[
             "rate_limit",
         ],
     },
-    Chapter { name: "resources", exercises: &["pool", "scope", "exit_stack", "database", "http_client"] },
+    Chapter {
+        name: "resources",
+        exercises: &["pool", "scope", "exit_stack", "connect", "database", "http_client"],
+    },
     Chapter {
         name: "testing",
         exercises: &[

@@ -41,6 +41,7 @@ const WITHOUT: &[(&str, &str, &str)] = &[
         "bench",
         "a push is an allocation, and closing waits for networks: its point is what it does, not how fast",
     ),
+    ("connect", "bench", "it is an exit stack and a match: neither speed nor memory is the point"),
     ("retry", "bench", "it waits: a random number and a timer between two calls"),
     ("deadlock", "bench", "it is a sort of a few addresses before the locks: what it is for is that it ends"),
     (
