@@ -32,7 +32,7 @@ pub(crate) const COURSE: &[Chapter] = &[
     },
     Chapter {
         name: "resources",
-        exercises: &["pool", "scope", "exit_stack", "connect", "database", "http_client"],
+        exercises: &["pool", "scope", "exit_stack", "connect", "transaction", "database", "http_client"],
     },
     Chapter {
         name: "testing",

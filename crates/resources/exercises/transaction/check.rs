@@ -113,9 +113,13 @@ pub(crate) fn body(script: Script) -> impl AsyncFn(&mut SqliteConnection) -> sql
         }
         match end {
             End::Value => {}
-            End::Overdrawn => drop(tx.execute("UPDATE accounts SET balance = -1 WHERE name = 'bob'").await?),
+            End::Overdrawn => {
+                tx.execute("UPDATE accounts SET balance = -1 WHERE name = 'bob'").await?;
+            }
             End::Error => return Err(sqlx::Error::RowNotFound),
-            End::Orphan => drop(tx.execute("INSERT INTO receipts VALUES ('nobody')").await?),
+            End::Orphan => {
+                tx.execute("INSERT INTO receipts VALUES ('nobody')").await?;
+            }
             // Not `panic!`: a scripted panic has no business on the learner's screen.
             End::Panic => resume_unwind(Box::new(CURSE)),
             End::Busy(error) => return Err(error),

@@ -96,6 +96,7 @@ impl<DB: TransactionDatabase> Drop for Open<DB> {
     }
 }
 
+// ANCHOR: commit
 async fn commit<DB: TransactionDatabase>(mut connection: Unsure<DB>, limit: Duration) -> Committed {
     let mut asked = false;
     let ended = close_within(limit, async {
@@ -121,6 +122,7 @@ async fn commit<DB: TransactionDatabase>(mut connection: Unsure<DB>, limit: Dura
         Err(error) => Committed::Unknown(error),
     }
 }
+// ANCHOR_END: commit
 
 async fn roll_back<DB: TransactionDatabase>(
     mut connection: Unsure<DB>,

@@ -23,7 +23,7 @@ use std::{
 };
 use testing::{
     Database,
-    database::{Setup, or_skip},
+    database::{PostgresServer, Setup, or_skip},
     every_await,
 };
 use tokio::{
@@ -255,7 +255,8 @@ fn dropped_at_any_await_in_postgres_all_is_there_or_nothing_and_nobody_borrows_a
             if (sum, rows) == (100, 3) { Ok(()) } else { Err(format!("{sum} in all, {rows} accounts")) }
         },
     );
-    assert!(awaits.unwrap() >= 8);
+    // How many there are depends on how quickly the server answers.
+    assert!(awaits.unwrap() >= 3);
 }
 
 #[test]
@@ -265,22 +266,26 @@ fn sqlx_itself_leaves_a_transaction_open_when_its_begin_is_dropped() {
     if run(postgres(1)).is_none() {
         return;
     }
-    let broken = every_await::with_io(
-        async || postgres(1).await.unwrap(),
-        |database| {
-            let pool = database.pool().clone();
-            async move { drop(pool.begin().await.unwrap()) }
-        },
-        async |database| {
-            let mut next = database.pool().acquire().await.unwrap();
-            next.execute("INSERT INTO accounts VALUES ('eve', 0)").await.unwrap();
-            let mut other = PgConnection::connect(database.url()).await.unwrap();
-            let rows: i64 =
-                sqlx::query_scalar("SELECT count(*) FROM accounts").fetch_one(&mut other).await.unwrap();
-            if rows == 3 { Ok(()) } else { Err(String::from("an INSERT was Ok, and nobody sees it")) }
-        },
-    );
-    assert!(broken.unwrap_err().contains("nobody sees it"));
+    // A server that answers before the next poll leaves no await at which it could be dropped.
+    let broken = || {
+        every_await::with_io(
+            async || postgres(1).await.unwrap(),
+            |database| {
+                let pool = database.pool().clone();
+                async move { drop(pool.begin().await.unwrap()) }
+            },
+            async |database| {
+                let mut next = database.pool().acquire().await.unwrap();
+                next.execute("INSERT INTO accounts VALUES ('eve', 0)").await.unwrap();
+                let mut other = PgConnection::connect(database.url()).await.unwrap();
+                let rows: i64 =
+                    sqlx::query_scalar("SELECT count(*) FROM accounts").fetch_one(&mut other).await.unwrap();
+                if rows == 3 { Ok(()) } else { Err(String::from("an INSERT was Ok, and nobody sees it")) }
+            },
+        )
+    };
+    let seen = (0..20).any(|_| broken().is_err_and(|broken| broken.contains("nobody sees it")));
+    assert!(seen, "sqlx has mended it");
 }
 
 #[test]
@@ -916,6 +921,52 @@ fn sessions_that_the_server_ends_under_load_are_errors_and_then_it_goes_on() {
     runtime.block_on(database.pool().close());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_server_that_is_killed_under_load_is_errors_and_then_it_goes_on() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let Some(mut server) = or_skip(PostgresServer::start().await) else { return };
+        let options = PoolOptions::<Postgres>::new().acquire_timeout(LONG);
+        let pool = options.connect_with(server.options()).await.unwrap();
+        pool.execute(ACCOUNTS).await.unwrap();
+        let mut load = JoinSet::new();
+        for _ in 0..8 {
+            let pool = pool.clone();
+            load.spawn(async move {
+                let (mut paid, mut in_doubt) = (0, 0);
+                for _ in 0..100 {
+                    let body = async |tx: &mut PgConnection| {
+                        tx.execute("INSERT INTO accounts VALUES (gen_random_uuid()::text, 1)").await
+                    };
+                    match transaction(&pool, body).await {
+                        Ok(_) => paid += 1,
+                        Err(TxError::InDoubt(_)) => in_doubt += 1,
+                        Err(_) => {}
+                    }
+                }
+                (paid, in_doubt)
+            });
+        }
+        sleep(ms(50)).await;
+        server.kill().unwrap();
+        server.restart().await.unwrap();
+        let (mut paid, mut in_doubt) = (0, 0);
+        while let Some(ended) = timeout(LONG, load.join_next()).await.unwrap() {
+            let (theirs, unsure) = ended.unwrap();
+            (paid, in_doubt) = (paid + theirs, in_doubt + unsure);
+        }
+        let count = async |tx: &mut PgConnection| {
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM accounts").fetch_one(tx).await
+        };
+        let found = timeout(LONG, transaction(&pool, count)).await.unwrap().unwrap() - 2;
+        // Ok means committed, and an error other than in doubt means not.
+        assert!((paid..=paid + in_doubt).contains(&found), "{paid} paid, {in_doubt} in doubt, {found} found");
+        assert!(paid > 0);
+        timeout(LONG, pool.close()).await.unwrap();
+    });
+}
+
 #[test]
 fn a_pool_that_is_closed_waits_for_the_rollback_of_what_was_dropped() {
     run(async {
@@ -944,7 +995,9 @@ fn a_pool_that_is_closed_waits_for_the_rollback_of_what_was_dropped() {
 fn dropped_outside_its_runtime_it_is_rolled_back_and_after_its_end_nothing_panics() {
     let runtime = runtime();
     let database = runtime.block_on(in_memory(1));
-    let pool = database.pool().clone();
+    // For such a pool, sqlx starts a task whenever a connection is dropped.
+    let pool = runtime
+        .block_on(async { database.pool_with(PoolOptions::new().min_connections(1).max_connections(1)) });
     let begun = |runtime: &Runtime| {
         let pool = pool.clone();
         let mut paying = Box::pin(async move {

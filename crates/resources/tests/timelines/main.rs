@@ -6,6 +6,7 @@ mod exit_stack;
 mod http_client;
 mod pool;
 mod scope;
+mod transaction;
 
 use std::path::Path;
 use testing::goldens::{self, Record};
@@ -18,6 +19,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("pool", pool::record),
     ("exit_stack", exit_stack::record),
     ("connect", connect::record),
+    ("transaction", transaction::record),
     ("database", database::record),
     ("http_client", http_client::record),
 ];

@@ -10,9 +10,9 @@ pub async fn in_tx<T>(
     body: impl AsyncFn(&mut SqliteConnection) -> sqlx::Result<T>,
 ) -> Result<T, TxError> {
     for _ in 1..ATTEMPTS {
-        match attempt(pool, &body).await {
-            Ok(value) => return Ok(value),
-            Err(_) => {}
+        let ended = attempt(pool, &body).await;
+        if ended.is_ok() {
+            return ended;
         }
     }
     attempt(pool, &body).await
