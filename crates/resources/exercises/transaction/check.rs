@@ -296,15 +296,10 @@ fn told(outcome: Option<&Outcome>) -> String {
 fn left(case: &Run, rule: &str, ada: i64) -> Checked {
     let Seen { ada: seen, next, .. } = &case.seen;
     let expected = if ada == 500 { "nothing of it is there" } else { "all of it is there" };
-    let expected = format!("afterwards {expected}: ada has {ada}");
-    case.rule(rule, next.is_ok() || *seen == ada, &expected, Found(next, *seen))?;
-    case.rule(
-        rule,
-        next.is_ok(),
-        "the next borrower of the connection finds no transaction",
-        Found(next, *seen),
-    )?;
-    case.rule(rule, *seen == ada, expected, Found(next, *seen))
+    let found = Found(next, *seen);
+    let clean = "the next borrower of the connection finds no transaction on it";
+    case.rule(rule, next.is_ok(), clean, &found)?;
+    case.rule(rule, *seen == ada, format!("afterwards {expected}: ada has {ada}"), &found)
 }
 
 /// What the next borrower found, in words.
