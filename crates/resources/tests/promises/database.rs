@@ -4,13 +4,22 @@ mod causes;
 mod migrations;
 mod settings;
 
-use sqlx::{PgPool, Pool, Sqlite, SqlitePool};
+use sqlx::{
+    PgPool, Pool, Sqlite, SqlitePool,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 use std::{
     num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 use testing::{Database, with_real_io};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
     runtime::{Builder, Runtime},
     task::JoinHandle,
     time::sleep,
@@ -90,4 +99,27 @@ async fn leases<DB: sqlx::Database>(pool: &Pool<DB>, n: usize) -> Vec<resources:
         leases.push(with_real_io(resources::database::acquire(pool, PATIENCE)).await.unwrap());
     }
     leases
+}
+
+/// A server that lets everybody in, and then says nothing any more; and how many it has let in.
+async fn silent_server() -> (PgConnectOptions, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = Arc::new(AtomicUsize::new(0));
+    let count = served.clone();
+    let serve = async move {
+        let mut connections = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let length = stream.read_u32().await.unwrap();
+            let mut startup = vec![0; length as usize - 4];
+            stream.read_exact(&mut startup).await.unwrap();
+            // AuthenticationOk; ReadyForQuery, idle.
+            stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
+            count.fetch_add(1, SeqCst);
+            connections.push(stream);
+        }
+    };
+    drop(spawn(serve));
+    let options = PgConnectOptions::new().host("127.0.0.1").port(port).ssl_mode(PgSslMode::Disable);
+    (options, served)
 }

@@ -6,7 +6,6 @@ use common::{
     clock::paused,
     database::{Connection, Database, Pool, PoolTimedOut},
 };
-use futures_util::future::join_all;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -75,14 +74,14 @@ async fn shown(
     // Its statements are ten milliseconds of whoever runs them, and no lanes of their own.
     let pool = Database::new(&Recorder::new("")).pool(2, ms(acquire_timeout));
     let shop = std::sync::Arc::new(Shop { recorder: recorder.clone(), pool });
-    let checkouts = join_all([1, 2].map(|order| {
+    let [one, two] = [1, 2].map(|order| {
         let checkout = checkout(shop.clone(), order);
         recorder.try_lane(format!("checkout {order}"), checkout)
-    }));
+    });
     let looks = async {
         sleep(ms(30)).await;
         recorder.try_lane("a look at order 3", shop.pool.fetch("price of 3")).await
     };
-    drop(tokio::join!(checkouts, looks));
+    let (_, _, _) = tokio::join!(one, two, looks);
     recorder.trace()
 }

@@ -1,5 +1,6 @@
 use super::{
-    PATIENCE, all_capacity, in_the_end, leases, ms, paused, runtime, settings, several_threads, spawn, sqlite,
+    PATIENCE, all_capacity, in_the_end, leases, ms, paused, runtime, settings, several_threads,
+    silent_server, spawn, sqlite,
 };
 use common::clock::spend;
 use resources::{
@@ -15,8 +16,12 @@ use std::{
     },
     time::Duration,
 };
-use testing::{Database, database::or_skip, every_await, with_real_io};
-use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+use testing::{Database, database::or_skip, every_await, real_io::HeldClock, with_real_io};
+use tokio::{
+    net::TcpListener,
+    task::{JoinSet, yield_now},
+    time::Instant,
+};
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -92,11 +97,23 @@ fn a_task_that_waits_for_a_second_one_without_the_runner_is_told_that_it_has_the
 
 #[test]
 fn those_who_have_a_connection_of_the_pool_itself_are_counted_though_nobody_knows_where() {
-    // In real time: the server is asked, and answers.
-    runtime().block_on(async {
-        let (_database, pool) = sqlite(1).await;
-        let held = pool.acquire().await.unwrap();
-        let error = acquire(&pool, LIMIT).await.unwrap_err();
+    paused().block_on(async {
+        let (options, served) = silent_server().await;
+        let pool = settings(1).pool(options);
+        let held = with_real_io(pool.acquire()).await.unwrap();
+        let waiting = spawn(acquire(&pool, LIMIT));
+        tokio::time::sleep(LIMIT * 3 / 4).await;
+        // Now the server is asked whether it has a connection for us. It has.
+        let clock = HeldClock::new();
+        while served.load(SeqCst) < 2 {
+            yield_now().await;
+        }
+        // What it has answered is heard at one of the runtime's next looks at its sockets.
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+        drop(clock);
+        let error = waiting.await.unwrap().unwrap_err();
         let AcquireError::Held { evidence } = error else { panic!("{error}") };
         assert_eq!((evidence.open, evidence.idle, evidence.holders.len()), (1, 0, 0));
         drop(held);
@@ -164,7 +181,7 @@ fn a_server_that_is_full_is_told_from_a_pool_that_is_full() {
         let options = (*database.pool().connect_options()).clone().username(&role).password("guest");
         let pool = settings(5).pool(options);
         let held = acquire(&pool, PATIENCE).await.unwrap();
-        let error = acquire(&pool, LIMIT).await.unwrap_err();
+        let error = acquire(&pool, 3 * LIMIT).await.unwrap_err();
         assert!(error.to_string().contains("too many connections"), "{error}");
         let AcquireError::Unreachable { refusal: Some(refusal), evidence } = error else { panic!("{error}") };
         assert_eq!(refusal.as_database_error().unwrap().code().unwrap(), "53300");
@@ -202,7 +219,7 @@ fn a_runtime_that_is_blocked_is_told_from_a_pool_that_is_empty() {
         // In five pieces, as a loop that computes between two awaits.
         for _ in 0..5 {
             spend(ms(130));
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         let error = waiting.await.unwrap().unwrap_err();
         let AcquireError::Blocked { late, evidence } = error else { panic!("{error}") };
@@ -218,7 +235,7 @@ fn a_runtime_that_is_blocked_beyond_the_limit_in_one_piece_is_told_too() {
         let (_database, pool) = sqlite(1).await;
         let _held = leases(&pool, 1).await;
         let waiting = spawn(acquire(&pool, LIMIT));
-        tokio::task::yield_now().await;
+        yield_now().await;
         spend(3 * LIMIT);
         let error = waiting.await.unwrap().unwrap_err();
         assert!(matches!(error, AcquireError::Blocked { late, .. } if late > 2 * LIMIT), "{error}");
@@ -412,7 +429,7 @@ fn the_idle_are_closed_though_somebody_keeps_one() {
         let closed = with_real_io(async {
             tokio::select! {
                 closed = close(&pool, PATIENCE) => panic!("{closed}"),
-                () = async { while pool.size() > 1 { tokio::task::yield_now().await } } => {}
+                () = async { while pool.size() > 1 { yield_now().await } } => {}
             }
         });
         closed.await;
@@ -424,7 +441,7 @@ fn the_idle_are_closed_though_somebody_keeps_one() {
 
 async fn in_the_real_end(pool: &SqlitePool, idle: usize) {
     while pool.num_idle() < idle {
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
 }
 

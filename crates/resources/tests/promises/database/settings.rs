@@ -1,19 +1,15 @@
-use super::{PATIENCE, all_capacity, in_the_end, ms, postgres, runtime, sessions, settings, spawn, sqlite};
+use super::{
+    PATIENCE, all_capacity, in_the_end, ms, postgres, runtime, sessions, settings, silent_server, sqlite,
+};
 use futures_util::TryStreamExt as _;
 use resources::database::{acquire, close};
 use sqlx::{
     AssertSqlSafe, Executor as _, PgPool, Postgres,
-    postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use std::time::Duration;
 use testing::{Database, database::or_skip};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{task::JoinSet, time::timeout};
 
 async fn text(pool: &PgPool, query: &'static str) -> String {
     sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
@@ -184,29 +180,10 @@ fn rows_that_nobody_reads_cost_the_pool_no_more_than_the_time_to_give_back_and_n
     });
 }
 
-/// A server that lets everybody in, and then says nothing any more.
-async fn silent_server() -> PgConnectOptions {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serve = async move {
-        let mut connections = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let length = stream.read_u32().await.unwrap();
-            let mut startup = vec![0; length as usize - 4];
-            stream.read_exact(&mut startup).await.unwrap();
-            // AuthenticationOk; ReadyForQuery, idle.
-            stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
-            connections.push(stream);
-        }
-    };
-    drop(spawn(serve));
-    PgConnectOptions::new().host("127.0.0.1").port(port).ssl_mode(sqlx::postgres::PgSslMode::Disable)
-}
-
 #[test]
 fn a_connection_whose_server_has_gone_silent_costs_no_place_for_ever() {
     runtime().block_on(async {
-        let options = silent_server().await;
+        let (options, _served) = silent_server().await;
         let mut settings = settings(1);
         settings.release_within = ms(50);
         let pool = settings.pool(options.clone());
