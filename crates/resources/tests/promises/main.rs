@@ -7,6 +7,7 @@ mod database;
 mod exit_stack;
 #[cfg(feature = "http")]
 mod http_client;
+mod lifespan;
 mod pool;
 mod scope;
 #[cfg(feature = "database")]
