@@ -18,6 +18,7 @@ mod connect;
 mod database;
 mod exit_stack;
 mod http_client;
+mod lifespan;
 mod pool;
 mod scope;
 mod transaction;

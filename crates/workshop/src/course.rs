@@ -32,7 +32,16 @@ pub(crate) const COURSE: &[Chapter] = &[
     },
     Chapter {
         name: "resources",
-        exercises: &["pool", "scope", "exit_stack", "connect", "transaction", "database", "http_client"],
+        exercises: &[
+            "pool",
+            "scope",
+            "exit_stack",
+            "connect",
+            "transaction",
+            "database",
+            "http_client",
+            "lifespan",
+        ],
     },
     Chapter {
         name: "testing",

@@ -50,6 +50,7 @@ const WITHOUT: &[(&str, &str, &str)] = &[
         "two boxes a use, beside an opening and a closing that wait on a network: its point is what is not left open",
     ),
     ("select", "bench", "three polls an event: its point is what is not lost, not how fast"),
+    ("lifespan", "bench", "it runs once a process, and waits: a task and a timer for each component"),
 ];
 
 fn root() -> PathBuf {

@@ -4,6 +4,7 @@ mod connect;
 mod database;
 mod exit_stack;
 mod http_client;
+mod lifespan;
 mod pool;
 mod scope;
 mod transaction;
@@ -23,6 +24,7 @@ const TIMELINES: &[(&str, Record)] = &[
     ("database", database::record),
     ("http_client", http_client::record),
 ];
+const TIMELINES: &[(&str, Record)] = &[("lifespan", lifespan::record)];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {

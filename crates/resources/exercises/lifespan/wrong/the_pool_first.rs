@@ -1,0 +1,55 @@
+//! Breaks `order`: a `Vec` is walked from its front, and that is what everything else still works with.
+
+use std::time::Duration;
+use tokio::{
+    select,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+pub struct Part {
+    pub name: &'static str,
+    pub stop: CancellationToken,
+    pub limit: Duration,
+    pub task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+pub struct Report {
+    pub finished: Vec<&'static str>,
+    pub panicked: Vec<&'static str>,
+    pub aborted: Vec<&'static str>,
+}
+
+pub async fn shutdown(parts: Vec<Part>, grace: Duration, now: CancellationToken) -> Report {
+    let began = Instant::now();
+    let mut report = Report::default();
+    let own = |part: Part| (part.name, part.stop, part.limit, AbortOnDropHandle::new(part.task));
+    let mut parts: Vec<_> = parts.into_iter().map(own).collect();
+    for (name, stop, limit, task) in &mut parts {
+        let limit = (*limit).min(grace.saturating_sub(began.elapsed()));
+        let mut ended = None;
+        if !limit.is_zero() && !now.is_cancelled() {
+            stop.cancel();
+            ended = select! {
+                ended = &mut *task => Some(ended),
+                () = now.cancelled() => None,
+                () = sleep(limit) => None,
+            };
+        }
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                task.abort();
+                task.await
+            }
+        };
+        match ended {
+            Ok(()) => report.finished.push(*name),
+            Err(error) if error.is_panic() => report.panicked.push(*name),
+            Err(_) => report.aborted.push(*name),
+        }
+    }
+    report
+}
