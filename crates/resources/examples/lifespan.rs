@@ -49,9 +49,8 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     // A service has the signals alone: `run(signals()?, ..)`.
     let demo = stream::once(Box::pin(pause(300)));
     let stops = stream::select(signals()?, futures_util::StreamExt::map(demo, |_| "the end of the demo"));
-    let ended = Lifespan::new(Duration::from_secs(10))
-        .run(stops, async |app| start(app, server, lanes.clone()).await);
-    let report = ended.await?;
+    let life = Lifespan::new(Duration::from_secs(10));
+    let report = life.run(stops, async |app| start(app, server, lanes.clone()).await).await?;
     for component in &report.components {
         println!("{}: {:?}", component.name, component.end);
     }

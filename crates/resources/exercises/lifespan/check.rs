@@ -6,7 +6,7 @@ use common::{
     server::{self, Call, Server},
     verdict::Kind,
 };
-use futures_util::future::BoxFuture;
+use futures_util::future::LocalBoxFuture;
 use std::{
     future::pending,
     panic::resume_unwind,
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 type Parts = Vec<(&'static str, CancellationToken, Duration, JoinHandle<()>)>;
 /// Who finished, who panicked, who was aborted.
 type Told = [Vec<&'static str>; 3];
-type Answer<'a> = &'a dyn Fn(Parts, Duration, CancellationToken) -> BoxFuture<'static, Told>;
+type Answer<'a> = &'a dyn Fn(Parts, Duration, CancellationToken) -> LocalBoxFuture<'static, Told>;
 
 /// The answer of a module.
 macro_rules! answer {
