@@ -12,19 +12,16 @@ mod transaction;
 use std::path::Path;
 use testing::goldens::{self, Record};
 
-const TIMELINES: &[(&str, Record)] = &[("http_client", http_client::record)];
-const TIMELINES: &[(&str, Record)] = &[("pool", pool::record)];
-const TIMELINES: &[(&str, Record)] = &[("database", database::record)];
-const TIMELINES: &[(&str, Record)] = &[("scope", scope::record), ("http_client", http_client::record)];
 const TIMELINES: &[(&str, Record)] = &[
     ("pool", pool::record),
+    ("scope", scope::record),
     ("exit_stack", exit_stack::record),
     ("connect", connect::record),
     ("transaction", transaction::record),
     ("database", database::record),
     ("http_client", http_client::record),
+    ("lifespan", lifespan::record),
 ];
-const TIMELINES: &[(&str, Record)] = &[("lifespan", lifespan::record)];
 
 #[test]
 fn what_is_on_file_is_what_a_run_gives() {
