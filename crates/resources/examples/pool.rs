@@ -13,7 +13,6 @@ use tokio::{
 
 const ANSWERS_AFTER: Duration = Duration::from_millis(100);
 
-// ANCHOR: manage
 struct Lines(SocketAddr);
 
 impl Manage for Lines {
@@ -32,7 +31,6 @@ async fn ask(lines: &mut BufStream<TcpStream>, question: &str) -> io::Result<Str
     lines.read_line(&mut answer).await?;
     Ok(answer)
 }
-// ANCHOR_END: manage
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,7 +3,7 @@ use common::{
     clock::paused,
     server::{Call, Outcome, Server, ServerError, Session, What},
 };
-use futures_util::{FutureExt as _, poll};
+use futures_util::{FutureExt as _, future::BoxFuture, poll};
 use resources::{
     CloseError,
     pool::{Closed, Doing, Limits, Manage, Pool, PoolError, Pooled},
@@ -13,12 +13,12 @@ use std::{
     future::pending,
     num::NonZeroUsize,
     panic::AssertUnwindSafe,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Wake, Waker},
     time::Duration,
 };
 use testing::{every_await, latencies, sim};
@@ -162,6 +162,17 @@ fn nothing_is_opened_before_it_is_asked_for_or_while_one_is_idle() {
 }
 
 #[test]
+fn the_one_last_used_is_lent_first() {
+    sim(async |_| {
+        let pool = pool(&server(), 2);
+        let (one, two) = tokio::join!(pool.get(), pool.get());
+        drop(one);
+        drop(two);
+        assert_eq!(pool.get().await.unwrap().name(), "2");
+    });
+}
+
+#[test]
 fn a_place_that_comes_back_is_taken_in_the_same_moment() {
     sim(async |sim| {
         let server = server();
@@ -180,15 +191,12 @@ fn a_place_that_comes_back_is_taken_in_the_same_moment() {
 }
 
 /// Polls what it wakes in the very moment, as another thread might: whatever comes after the wake-up comes too late.
-struct AtOnce<F: Future>(Mutex<Option<(Pin<Box<F>>, Arc<Mutex<Option<F::Output>>>)>>);
+struct AtOnce(Mutex<Option<BoxFuture<'static, ()>>>);
 
-impl<F: Future<Output: Send> + Send + 'static> Wake for AtOnce<F> {
+impl Wake for AtOnce {
     fn wake(self: Arc<Self>) {
-        if let Some((mut future, output)) = self.0.lock().unwrap().take() {
-            let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            if let Poll::Ready(ready) = polled {
-                *output.lock().unwrap() = Some(ready);
-            }
+        if let Some(mut woken) = self.0.lock().unwrap().take() {
+            assert!(woken.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
         }
     }
 }
@@ -201,14 +209,14 @@ fn whoever_is_woken_by_a_place_finds_what_came_back_with_it() {
         let open = move || std::future::ready(Ok::<_, Infallible>(theirs.fetch_add(1, SeqCst)));
         let pool = Pool::new(open, Limits::new(size(1), ms(50)));
         let (held, theirs) = (pool.get().await.unwrap(), pool.clone());
-        let output = Arc::default();
-        let mut next = Box::pin(async move { theirs.get().await.map(|next| *next).ok() });
+        let mut next = async move { assert_eq!(*theirs.get().await.unwrap(), 0) }.boxed();
         let at_once = Arc::new(AtOnce(Mutex::new(None)));
         let waker = Waker::from(at_once.clone());
         assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        *at_once.0.lock().unwrap() = Some((next, Arc::clone(&output)));
+        *at_once.0.lock().unwrap() = Some(next);
         drop(held);
-        assert_eq!((*output.lock().unwrap(), opened.load(SeqCst)), (Some(Some(0)), 1));
+        assert!(at_once.0.lock().unwrap().is_none(), "it was woken");
+        assert_eq!(opened.load(SeqCst), 1);
     });
 }
 
@@ -749,7 +757,6 @@ fn a_second_one_in_a_body_is_refused_at_once_and_both_lines_named() {
     });
 }
 
-// ANCHOR: nested
 #[test]
 fn ten_thousand_nested_requests_to_a_pool_of_two_all_end_at_once() {
     sim(async |_| {
@@ -816,7 +823,6 @@ fn two_plain_guards_are_not_seen_and_the_time_limit_names_the_lines() {
         intact(&pool, &server, 2).await.unwrap();
     });
 }
-// ANCHOR_END: nested
 
 #[test]
 fn another_pool_and_a_task_of_its_own_are_not_nested() {
@@ -1047,6 +1053,20 @@ fn what_is_opened_when_the_runtime_ends_frees_its_place() {
     drop(runtime);
     assert_eq!(pool.status().taken.len(), 0);
     paused(async { assert_eq!(pool.get().await.unwrap().name(), "2") });
+}
+
+#[test]
+fn what_is_checked_when_the_runtime_ends_is_not_lent_again() {
+    let server = server().on(Call::Ask, "1", ms(10), Outcome::Hang);
+    let pool = pool_of(&server, Limits::new(size(1), ms(1000)), true);
+    let runtime = common::clock::paused_runtime();
+    runtime.block_on(async {
+        drop(pool.get().await.unwrap());
+        assert!(timeout(ms(5), pool.get()).await.is_err());
+    });
+    drop(runtime);
+    let status = pool.status();
+    assert_eq!((status.idle, status.taken.len()), (0, 0));
 }
 
 #[test]

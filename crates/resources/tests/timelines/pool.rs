@@ -91,7 +91,6 @@ async fn wrong() -> Trace {
 async fn refused() -> Trace {
     let recorder = Recorder::new("refused: the same with `with`, told at once");
     let pool = pool();
-    // ANCHOR: refused
     let audit = async || pool.with(async |session: &mut Pooled<_>| session.ask().await).await;
     let handler = async || {
         let work = pool.with(async |session| {
@@ -100,7 +99,6 @@ async fn refused() -> Trace {
         });
         waits_for("the pool", work).await?
     };
-    // ANCHOR_END: refused
     let told = three(&recorder, handler).await;
     assert_eq!(told, [Err("a second one is refused"); 3]);
     recorder.trace()
