@@ -4,8 +4,9 @@ use super::{
 };
 use common::clock::spend;
 use resources::{
+    TxError,
     database::{AcquireError, Closed, Lease, acquire, close},
-    with_connection,
+    transaction, with_connection,
 };
 use sqlx::{Connection as _, Sqlite, SqlitePool, postgres::PgConnectOptions};
 use std::{
@@ -267,6 +268,23 @@ fn a_second_connection_within_the_first_is_refused_at_once_and_says_where_the_fi
         .unwrap();
         // Afterwards it is a caller like any other.
         with_real_io(all_capacity(&pool)).await.unwrap();
+    });
+}
+
+#[test]
+fn a_transaction_counts_as_a_connection_and_the_other_way_round() {
+    paused().block_on(async {
+        let (_database, pool) = sqlite(2).await;
+        let work = with_connection(&pool, PATIENCE, async |_| {
+            let nested = transaction(&pool, async |_| Ok::<_, sqlx::Error>(())).await;
+            Ok::<_, Error>(matches!(nested, Err(TxError::Nested { .. })))
+        });
+        assert!(with_real_io(work).await.unwrap());
+        let work = transaction(&pool, async |_| {
+            let nested = acquire(&pool, PATIENCE).await;
+            Ok::<_, sqlx::Error>(matches!(nested, Err(AcquireError::Nested { .. })))
+        });
+        assert!(with_real_io(work).await.unwrap());
     });
 }
 
