@@ -25,6 +25,7 @@ pub mod verdict;
 pub mod backend;
 #[cfg(feature = "runtime")]
 pub mod clock;
+#[cfg(feature = "runtime")]
 pub mod database;
 #[cfg(feature = "runtime")]
 pub mod http;
