@@ -550,7 +550,7 @@ fn names_are_kept_of_the_latest_only() {
 
 #[test]
 fn a_runtime_that_is_gone_leaves_names_and_no_panic() {
-    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (reaper, server) = runtime.block_on(async { (Reaper::new(LONG), server()) });
     // Begun, and not begun; and a scope whose task goes with the runtime, in its body.
     reaper.finish("half done", pending::<Result<(), String>>());
