@@ -235,7 +235,8 @@ fn dropped_at_any_await_in_sqlite_all_is_there_or_nothing_and_nobody_borrows_an_
             Ok(())
         },
     );
-    assert!(awaits.unwrap() >= 8);
+    // How many there are depends on how quickly SQLite's thread answers.
+    assert!(awaits.unwrap() >= 3);
 }
 
 #[test]
