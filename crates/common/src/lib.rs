@@ -15,7 +15,7 @@
 //! | `upstream` | a loopback HTTP server with scripted delays, statuses and faults |
 //! | `web` | a website and its client in memory: statuses, headers, orders, idempotency keys |
 //!
-//! The last eight need tokio and the feature `runtime`; the workshop program only draws, and does without.
+//! The last nine need tokio and the feature `runtime`; the workshop program only draws, and does without.
 
 pub mod draw;
 pub mod trace;

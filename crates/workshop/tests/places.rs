@@ -49,6 +49,11 @@ const WITHOUT: &[(&str, &str, &str)] = &[
         "bench",
         "two boxes a use, beside an opening and a closing that wait on a network: its point is what is not left open",
     ),
+    (
+        "database",
+        "bench",
+        "it is sqlx's pool: beside a round trip, a note of who has a connection is nothing; what it says is its point",
+    ),
     ("select", "bench", "three polls an event: its point is what is not lost, not how fast"),
     ("lifespan", "bench", "it runs once a process, and waits: a task and a timer for each component"),
 ];
