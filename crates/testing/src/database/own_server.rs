@@ -19,7 +19,7 @@ use tokio::{runtime::Builder, task::spawn_blocking};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// async fn main() -> Result<(), Box<dyn std::error::Error>> { // a test
-///     let Some(mut server) = or_skip(PostgresServer::start(true).await) else { return Ok(()) };
+///     let Some(mut server) = or_skip(PostgresServer::start().await) else { return Ok(()) };
 ///     let mut connection = PgConnection::connect_with(&server.options()).await?;
 ///     server.kill()?;
 ///     assert!(connection.ping().await.is_err());
