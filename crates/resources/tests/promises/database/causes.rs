@@ -182,7 +182,13 @@ fn a_server_that_is_full_is_told_from_a_pool_that_is_full() {
         let options = (*database.pool().connect_options()).clone().username(&role).password("guest");
         let pool = settings(5).pool(options);
         let held = acquire(&pool, PATIENCE).await.unwrap();
-        let error = acquire(&pool, 3 * LIMIT).await.unwrap_err();
+        // In real time: on a machine that is busy with something else the answer may be `Blocked`, and is true.
+        let error = loop {
+            match acquire(&pool, 3 * LIMIT).await.unwrap_err() {
+                AcquireError::Blocked { .. } | AcquireError::Unreachable { refusal: None, .. } => {}
+                error => break error,
+            }
+        };
         assert!(error.to_string().contains("too many connections"), "{error}");
         let AcquireError::Unreachable { refusal: Some(refusal), evidence } = error else { panic!("{error}") };
         assert_eq!(refusal.as_database_error().unwrap().code().unwrap(), "53300");
