@@ -694,20 +694,23 @@ fn sessions_that_are_closed_by_their_components_are_closed_in_reverse_and_none_i
 fn who_blocks_its_thread_is_named_as_stuck_and_the_others_are_stopped() {
     let runtime = Builder::new_multi_thread().worker_threads(3).enable_time().build().unwrap();
     let (release, blocked) = mpsc::channel::<()>();
-    let (asked, ready) = asked_when_told();
+    let (asked, blocks) = asked_when_told();
+    let started = Arc::new(Notify::new());
+    let go = started.clone();
     let run = Lifespan::new(GRACE).run(asked, async move |app| {
         let ok = || async { Ok::<_, Infallible>(()) };
         app.open("pool", LIMITS, ok(), move |()| ok()).await?;
-        let run = async move |stop: CancellationToken| {
-            stop.cancelled().await;
-            // The sender is dropped at the end of the test.
+        let run = async move |_stop: CancellationToken| {
+            go.notified().await;
+            // No abort reaches it any more: this poll does not end before the sender is dropped, at the end of the test.
+            blocks.notify_one();
             blocked.recv().ok();
             Ok::<_, Infallible>(())
         };
         let limits = Limits { stop: ms(1), ..LIMITS };
         app.start("blocks", limits, async { Ok::<_, Infallible>(((), run)) }).await?;
         app.open("server", LIMITS, ok(), move |()| ok()).await?;
-        ready.notify_one();
+        started.notify_one();
         Ok(())
     });
     // If it waited for the thread, it would wait for ever.
