@@ -52,7 +52,7 @@ pub enum Phase {
 
 /// The life of a program: its components start one after the other, and stop in reverse.
 ///
-/// Make one in `main`. Take an `ExitStack` for what one function opens and closes, and `Scope` of the
+/// Make one in `main`. Take an [`ExitStack`](crate::ExitStack) for what one function opens and closes, and `Scope` of the
 /// chapter before for work that is begun while the program runs.
 ///
 /// # Source

@@ -50,6 +50,8 @@ pub(crate) use answer;
 const NAMES: [&str; 5] = ["pool", "cache", "batcher", "workers", "server"];
 /// Times on the paused clock are exact; a timer more or less on the way is nobody's mistake.
 const GRAIN: Duration = ms(2);
+/// When the end begins: by then everybody is at work, and who has ended has.
+const SIGTERM: Duration = ms(20);
 
 /// Holds an answer against the rules of the exercise.
 pub(crate) fn check(answer: Answer<'_>) -> Verdict {
@@ -244,8 +246,8 @@ impl Service {
             format!("{} {does}", NAMES[n])
         };
         let parts: Vec<String> = self.parts.iter().enumerate().map(part).collect();
-        let second = self.second.map(|at| format!("; `now` after {}", time(at))).unwrap_or_default();
-        format!("{}; grace {}{second}", parts.join(", "), time(self.grace))
+        let second = self.second.map(|second| format!("; `now` at {}", at(second))).unwrap_or_default();
+        format!("{}; grace {}; SIGTERM at {}{second}", parts.join(", "), time(self.grace), time(SIGTERM))
     }
 }
 
@@ -356,8 +358,7 @@ async fn start(service: &Service, recorder: &Recorder) -> (Parts, Ledger, Vec<Ab
         parts.push((NAMES[n], stop, *limit, task));
     }
     let aborts = parts.iter().map(|(_, _, _, task)| task.abort_handle()).collect();
-    // Everybody is at work, and who has ended has.
-    sleep(ms(10)).await;
+    sleep(SIGTERM.saturating_sub(recorder.now())).await;
     ledger.lock().began = recorder.now();
     (parts, ledger, aborts)
 }
@@ -418,8 +419,8 @@ fn one(answer: Answer<'_>, service: &Service) -> Checked {
     case.rule(
         late.unwrap_or("prompt"),
         *returned <= returns + GRAIN,
-        format!("`shutdown` returns after {}, when the last part has gone", time(returns)),
-        format!("it returned after {}", time(*returned)),
+        format!("`shutdown` returns at {}, when the last part has gone", at(returns)),
+        format!("it returned at {}", at(*returned)),
     )?;
     for (n, word) in ["finished", "panicked", "aborted"].into_iter().enumerate() {
         let names = due.iter().zip(NAMES).rev().filter(|(due, _)| due.how.list() == n);
@@ -445,8 +446,8 @@ fn in_order<T>(case: &Case<T>, service: &Service, seen: &[Seen]) -> Checked {
             case.rule(
                 "order",
                 gone <= asked,
-                format!("{} is asked to stop when {name} has gone, which was after {}", NAMES[n], time(gone)),
-                format!("it was asked after {}", time(asked)),
+                format!("{} is asked to stop when {name} has gone, which was at {}", NAMES[n], at(gone)),
+                format!("it was asked at {}", at(asked)),
             )?;
         }
     }
@@ -457,8 +458,8 @@ fn in_order<T>(case: &Case<T>, service: &Service, seen: &[Seen]) -> Checked {
             part.too_early.is_none(),
             format!("{early} is asked to stop when {name} has gone, destructors included"),
             format!(
-                "{early} had been asked before {name} was dropped, after {}",
-                time(part.gone.unwrap_or_default())
+                "{early} had been asked before {name} was dropped, at {}",
+                at(part.gone.unwrap_or_default())
             ),
         )?;
     }
@@ -476,33 +477,31 @@ fn in_time<T>(case: &Case<T>, service: &Service, due: &[Due], seen: &[Seen]) -> 
             case.rule(
                 if seen.gone.is_some_and(|gone| gone + GRAIN < due.gone) { "drains" } else { "prompt" },
                 seen.asked.is_some_and(|seen| seen <= asked + GRAIN),
-                format!("{name} is asked to stop after {}", time(asked)),
+                format!("{name} is asked to stop at {}", at(asked)),
                 match seen.asked {
-                    Some(seen) => format!("it was asked after {}", time(seen)),
+                    Some(seen) => format!("it was asked at {}", at(seen)),
                     None => String::from("it was never asked"),
                 },
             )?;
         }
         let gone = seen.gone.map_or_else(
             || String::from("when `shutdown` had returned, it was still there"),
-            |gone| {
-                format!("it {} after {}", if seen.by_its_own { "ended" } else { "was aborted" }, time(gone))
-            },
+            |gone| format!("it {} at {}", if seen.by_its_own { "ended" } else { "was aborted" }, at(gone)),
         );
         let expected = match due.how {
             How::Aborted("limit") => {
                 format!(
-                    "{name}, asked after {}, has {}, and is aborted after {}",
-                    time(due.asked.unwrap_or_default()),
+                    "{name}, asked at {}, has {}, and is aborted at {}",
+                    at(due.asked.unwrap_or_default()),
                     time(*limit),
-                    time(due.gone)
+                    at(due.gone)
                 )
             }
             How::Aborted("grace") => {
-                format!("{name} is aborted after {}, when the grace is over", time(due.gone))
+                format!("{name} is aborted at {}, when the grace is over", at(due.gone))
             }
-            How::Aborted(_) => format!("{name} is aborted after {}, when `now` is cancelled", time(due.gone)),
-            _ => format!("{name} is left alone until it ends by itself, after {}", time(due.gone)),
+            How::Aborted(_) => format!("{name} is aborted at {}, when `now` is cancelled", at(due.gone)),
+            _ => format!("{name} is left alone until it ends by itself, at {}", at(due.gone)),
         };
         let early = seen.gone.is_some_and(|gone| gone + GRAIN < due.gone);
         let cut = matches!(due.how, How::Finishes | How::Panics) && seen.gone.is_some() && !seen.by_its_own;
@@ -514,19 +513,19 @@ fn in_time<T>(case: &Case<T>, service: &Service, due: &[Due], seen: &[Seen]) -> 
 }
 
 /// Dropped in the middle.
-fn dropped(answer: Answer<'_>, service: &Service, at: Duration) -> Checked {
-    let case = Case::run(format!("{}; dropped after {}", service.name(), time(at)), async |recorder| {
+fn dropped(answer: Answer<'_>, service: &Service, after: Duration) -> Checked {
+    let case = Case::run(format!("{}; dropped at {}", service.name(), at(after)), async |recorder| {
         let (parts, ledger, aborts) = start(service, &recorder).await;
         let now = CancellationToken::new();
         let shutdown = recorder.lane("shutdown", answer(parts, service.grace, now.clone()));
         let drops = async {
-            match service.second.filter(|second| *second < at) {
+            match service.second.filter(|second| *second < after) {
                 Some(second) => {
                     sleep(second).await;
                     now.cancel();
-                    sleep(at - second).await;
+                    sleep(after - second).await;
                 }
-                None => sleep(at).await,
+                None => sleep(after).await,
             }
         };
         select! {
@@ -546,12 +545,17 @@ fn dropped(answer: Answer<'_>, service: &Service, at: Duration) -> Checked {
     case.rule(
         "dropped",
         *tasks == 0 && left.is_empty(),
-        format!("dropped after {}, every part is aborted, and nothing else runs on", time(at)),
+        format!("dropped at {}, every part is aborted, and nothing else runs on", at(after)),
         match left.as_slice() {
             [] => format!("{tasks} tasks run on"),
             left => format!("{} run on", left.join(", ")),
         },
     )
+}
+
+/// So long after the beginning of the end, on the picture's clock.
+fn at(after: Duration) -> String {
+    time(SIGTERM + after)
 }
 
 /// Timers know whole milliseconds.
