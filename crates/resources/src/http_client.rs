@@ -116,7 +116,7 @@ impl HttpClient {
     /// A client for the service at `base`, such as `http://prices.internal/v1`.
     ///
     /// # Errors
-    /// [`HttpError::Request`], if `base` is no URL that requests can be sent to, and [`HttpError::Base`], if there is more
+    /// [`HttpError::Request`], if `base` is no URL with a host, and [`HttpError::Base`], if there is more
     /// behind its path.
     pub fn new(base: &str, limits: Limits) -> Result<Self, HttpError> {
         Self::with(ClientBuilder::new(), base, limits)
@@ -138,7 +138,7 @@ impl HttpClient {
             .build()
             .map_err(HttpError::request)?;
         // ANCHOR_END: with
-        // Parsed by the client, so that what it would not send to is found out now.
+        // Parsed by the client: what is no URL is found out now, and not at the first call.
         let probe = client.get(base).build().map_err(HttpError::request)?;
         if probe.url().query().is_some() || probe.url().fragment().is_some() {
             return Err(HttpError::Base);

@@ -564,6 +564,9 @@ fn no_secret_of_the_url_is_in_an_error_or_in_debug() {
         assert!(
             matches!(request, HttpError::Request(_)) && request.had_no_effect() && !request.is_retryable()
         );
+        let no_http = HttpClient::new("ftp://user:hunter2@prices.test", limits()).unwrap();
+        let scheme = body(&no_http, "/a?key=hunter2").await.unwrap_err();
+        assert!(matches!(scheme, HttpError::Request(_)), "{scheme:?}");
         drop(upstream);
         let gone = loop {
             match body(&client, "/a?key=hunter2").await {
@@ -571,7 +574,7 @@ fn no_secret_of_the_url_is_in_an_error_or_in_debug() {
                 _ => yield_now().await,
             }
         };
-        for error in [&broken, &request, &gone] {
+        for error in [&broken, &request, &scheme, &gone] {
             told.push(format!("{error:?}"));
             let mut source = Some(error as &dyn std::error::Error);
             while let Some(error) = source {
