@@ -1,5 +1,10 @@
 use futures_util::FutureExt as _;
-use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+use std::{
+    any::Any,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 use tokio::time::timeout;
 
 /// Why closing something did not end well. It is out of our hands all the same: it is not closed a second time.
@@ -23,7 +28,8 @@ pub enum CloseError<E> {
     },
 }
 
-/// Waits for `closing` no longer than `limit`; a panic comes back as an error.
+/// Waits for `closing` no longer than `limit`; a panic comes back as an error, also that of a destructor when `closing` is
+/// dropped at its limit.
 ///
 /// # Cancel safety
 /// As cancel safe as `closing`.
@@ -31,19 +37,26 @@ pub(crate) async fn close_within<E>(
     limit: Duration,
     closing: impl Future<Output = Result<(), E>>,
 ) -> Result<(), CloseError<E>> {
-    match timeout(limit, AssertUnwindSafe(closing).catch_unwind()).await {
+    // In the block, the timeout and what it waits for are dropped before the catch is over.
+    match AssertUnwindSafe(async { timeout(limit, closing).await }).catch_unwind().await {
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(error))) => Err(CloseError::Failed(error)),
-        Ok(Err(payload)) => Err(CloseError::Panicked { message: panic_message(&*payload) }),
-        Err(_elapsed) => Err(CloseError::TimedOut { limit }),
+        Ok(Err(_elapsed)) => Err(CloseError::TimedOut { limit }),
+        Err(payload) => Err(CloseError::Panicked { message: panic_message(payload) }),
     }
 }
 
-/// What a panic said, or a stand-in if its payload is no text.
-pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
-    match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
+/// What a panic said, or a stand-in if its payload is no text. The payload is dropped here, and if that panics, too, nobody
+/// hears of it: there is nobody left to whom it would mean something.
+pub(crate) fn panic_message(payload: Box<dyn Any + Send>) -> String {
+    let message = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
         (Some(message), _) => (*message).to_owned(),
         (_, Some(message)) => message.clone(),
         _ => String::from("a panic without a message"),
+    };
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // Its destructor may be as bad.
+        mem::forget(another);
     }
+    message
 }

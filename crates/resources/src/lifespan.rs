@@ -175,7 +175,7 @@ impl Lifespan {
             started = AssertUnwindSafe(start(&mut starting)).catch_unwind() => match started {
                 Ok(started) => started.map_err(Err),
                 Err(payload) => {
-                    Err(Err(StartError::Panicked { name: "start", message: panic_message(&*payload) }))
+                    Err(Err(StartError::Panicked { name: "start", message: panic_message(payload) }))
                 }
             },
         };
@@ -294,7 +294,7 @@ impl Starting {
         match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(StartError::Failed { name, source: error.into() }),
-            Ok(Err(payload)) => Err(StartError::Panicked { name, message: panic_message(&*payload) }),
+            Ok(Err(payload)) => Err(StartError::Panicked { name, message: panic_message(payload) }),
             Err(_elapsed) => Err(StartError::TimedOut { name, limit }),
         }
     }

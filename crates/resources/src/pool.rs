@@ -37,7 +37,7 @@ use tokio::{
     runtime::Handle,
     select,
     sync::Semaphore,
-    time::{Instant, timeout},
+    time::{Instant, error::Elapsed, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -129,7 +129,8 @@ impl Limits {
 /// for its databases and reqwest's client for HTTP, which have one inside; `deadpool` or `bb8` where a crate has an adapter
 /// for them; and a `Semaphore` where there is nothing to be kept between two uses.
 ///
-/// Clones are handles to the same pool. Dropping the last one drops what is idle, without [`Manage::close`]: call
+/// Clones are handles to the same pool. A pool with a closure has a type that can't be written down; for a field, box it:
+/// `Pool<Box<dyn Fn() -> BoxFuture<'static, Result<R, E>> + Send + Sync>>`. Dropping the last one drops what is idle, without [`Manage::close`]: call
 /// [`close`](Self::close) before.
 ///
 /// # Shape
@@ -172,6 +173,8 @@ struct Shared<M: Manage> {
     state: Mutex<State<M::Resource>>,
     /// How many wait for a place.
     waiting: AtomicUsize,
+    /// How many have failed their check.
+    not_recycled: AtomicUsize,
     /// How many were not closed well.
     not_closed: AtomicUsize,
     /// Wakes those that wait; whether it is closed is in the state, where it can't change between look and use.
@@ -189,6 +192,14 @@ struct State<R> {
     closed: bool,
 }
 
+impl<R> State<R> {
+    /// Who has a place at this moment, and for how long.
+    fn taken(&self) -> Vec<Taken> {
+        let now = Instant::now();
+        self.taken.values().map(|taken| Taken { lasted: now - taken.since, ..taken.clone() }).collect()
+    }
+}
+
 impl<M: Manage> Pool<M> {
     /// An empty pool. `manage` is a [`Manage`], or a closure that opens one.
     #[must_use]
@@ -202,6 +213,7 @@ impl<M: Manage> Pool<M> {
                 places,
                 state: Mutex::new(state),
                 waiting: AtomicUsize::new(0),
+                not_recycled: AtomicUsize::new(0),
                 not_closed: AtomicUsize::new(0),
                 closed: CancellationToken::new(),
                 out: TaskTracker::new(),
@@ -298,9 +310,13 @@ impl<M: Manage> Pool<M> {
     #[must_use]
     pub fn status(&self) -> Status {
         let shared = &self.shared;
-        let idle = shared.lock().idle.len();
-        let (waiting, not_closed) = (shared.waiting.load(Relaxed), shared.not_closed.load(Relaxed));
-        Status { size: shared.limits.size, idle, taken: shared.taken(), waiting, not_closed }
+        let (idle, taken) = {
+            let state = shared.lock();
+            (state.idle.len(), state.taken())
+        };
+        let waiting = shared.waiting.load(Relaxed);
+        let (not_recycled, not_closed) = (shared.not_recycled.load(Relaxed), shared.not_closed.load(Relaxed));
+        Status { size: shared.limits.size, idle, taken, waiting, not_recycled, not_closed }
     }
 
     /// Lends nothing any more, closes what is idle, waits for what is out no longer than `grace`, and says what still is.
@@ -376,7 +392,7 @@ impl<M: Manage> Shared<M> {
     }
 
     fn taken(&self) -> Vec<Taken> {
-        self.lock().taken.values().cloned().collect()
+        self.lock().taken()
     }
 
     /// Names the pool while it is alive.
@@ -400,8 +416,10 @@ async fn fill<M: Manage>(mut seat: Seat<M>) -> Result<Pooled<M>, PoolError<M::Er
         let in_order = !old && {
             // Dropped in the middle, by the end of the runtime: it is closed.
             pooled.begins();
-            let checked = timeout(limit, caught(async { shared.manage.recycle(&mut pooled).await }));
-            matches!(checked.await, Ok(Ok(Ok(()))))
+            let checked = caught(limit, async { shared.manage.recycle(&mut pooled).await });
+            let passed = matches!(checked.await, Ok(Ok(Ok(()))));
+            shared.not_recycled.fetch_add(usize::from(!passed), Relaxed);
+            passed
         };
         pooled.ended();
         if in_order {
@@ -414,17 +432,18 @@ async fn fill<M: Manage>(mut seat: Seat<M>) -> Result<Pooled<M>, PoolError<M::Er
         shared.close(item.resource).await;
         seat.is(Doing::Opening);
     }
-    match timeout(limit, caught(async { shared.manage.create().await })).await {
+    match caught(limit, async { shared.manage.create().await }).await {
         Ok(Ok(Ok(resource))) => Ok(Pooled::new(Item::new(resource), seat)),
         Ok(Ok(Err(error))) => Err(PoolError::NotOpened(error)),
-        Ok(Err(message)) => Err(PoolError::OpeningPanicked { message }),
-        Err(_elapsed) => Err(PoolError::OpeningTimedOut { limit }),
+        Ok(Err(_elapsed)) => Err(PoolError::OpeningTimedOut { limit }),
+        Err(message) => Err(PoolError::OpeningPanicked { message }),
     }
 }
 
-/// The output, or what the panic said.
-async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
-    AssertUnwindSafe(future).catch_unwind().await.map_err(|payload| panic_message(&*payload))
+/// The output within the limit, or what a panic said; also that of a destructor when the future is dropped at its limit.
+async fn caught<F: Future>(limit: Duration, future: F) -> Result<Result<F::Output, Elapsed>, String> {
+    // In the block, both are dropped before the catch is over.
+    AssertUnwindSafe(async { timeout(limit, future).await }).catch_unwind().await.map_err(panic_message)
 }
 
 /// One that waits for a place; dropped when it has one, or has left.

@@ -87,7 +87,7 @@ impl Running {
             let end = match ended {
                 Ok(Ok(())) => End::Finished,
                 Ok(Err(error)) => End::Failed(error.into()),
-                Err(payload) => End::Panicked(panic_message(&*payload)),
+                Err(payload) => End::Panicked(panic_message(payload)),
             };
             let by_itself = !asked.is_cancelled();
             if by_itself {
@@ -154,7 +154,7 @@ impl Started {
             Some(Ok(ended)) => (ended.by_itself, ended.end),
             Some(Err(error)) => match error.try_into_panic() {
                 // A destructor, when it was aborted.
-                Ok(payload) => (false, End::Panicked(panic_message(&*payload))),
+                Ok(payload) => (false, End::Panicked(panic_message(payload))),
                 Err(_aborted) => (false, End::Aborted),
             },
             None => (false, End::Stuck),

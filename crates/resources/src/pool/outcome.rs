@@ -55,6 +55,8 @@ pub struct Taken {
     pub doing: Doing,
     /// Since when.
     pub since: Instant,
+    /// For how long, when this was written down.
+    pub lasted: Duration,
     /// Where it was asked for; for what was idle at the end, where the pool was closed.
     pub asked_at: &'static Location<'static>,
 }
@@ -78,7 +80,7 @@ impl fmt::Display for Taken {
             Doing::InUse => "in use",
             Doing::Closing => "being closed",
         };
-        write!(f, "{doing} for {:?}, asked for at {}", self.since.elapsed(), self.asked_at)
+        write!(f, "{doing} for {:?}, asked for at {}", self.lasted, self.asked_at)
     }
 }
 
@@ -92,6 +94,8 @@ fn by(taken: &[Taken]) -> String {
 }
 
 /// How a pool stands: for metrics and health checks.
+///
+/// Who has got a place and not yet looked for an idle one counts as taken, and what it will take as idle.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Status {
@@ -103,6 +107,8 @@ pub struct Status {
     pub taken: Vec<Taken>,
     /// How many wait for a place.
     pub waiting: usize,
+    /// How many idle ones have failed their check so far, and were replaced. If it grows with each use, nothing is kept.
+    pub not_recycled: usize,
     /// How many were not closed well so far.
     pub not_closed: usize,
 }

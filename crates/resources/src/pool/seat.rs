@@ -5,6 +5,7 @@ use std::{
     panic::Location,
     sync::Arc,
     thread,
+    time::Duration,
 };
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -47,7 +48,8 @@ impl<M: Manage> Seat<M> {
             let mut state = shared.lock();
             let number = state.next;
             state.next += 1;
-            state.taken.insert(number, Taken { doing: Doing::Opening, since: Instant::now(), asked_at });
+            let (since, lasted) = (Instant::now(), Duration::ZERO);
+            state.taken.insert(number, Taken { doing: Doing::Opening, since, lasted, asked_at });
             number
         };
         Self { shared: shared.clone(), number, runtime, _permit: permit, _out: shared.out.token() }
@@ -68,12 +70,19 @@ impl<M: Manage> Seat<M> {
     pub(super) fn close(self, item: Item<M::Resource>) {
         self.is(Doing::Closing);
         let (out, runtime) = (self.shared.out.clone(), self.runtime.clone());
-        drop(out.spawn_on(closed(self, item.resource), &runtime));
+        drop(out.spawn_on(closed(Going { resource: item.resource, seat: self }), &runtime));
     }
 }
 
-/// The seat goes last, also if the task is dropped by a runtime that ends: parameters are dropped in reverse order.
-async fn closed<M: Manage>(seat: Seat<M>, resource: M::Resource) {
+/// What is to be closed, and its place. Of a task that is dropped before it begins, by a runtime that has ended, the fields
+/// are dropped in this order: the place is free when the resource is gone.
+struct Going<M: Manage> {
+    resource: M::Resource,
+    seat: Seat<M>,
+}
+
+async fn closed<M: Manage>(going: Going<M>) {
+    let Going { seat, resource } = going;
     seat.shared.close(resource).await;
 }
 
@@ -85,12 +94,13 @@ impl<M: Manage> Drop for Seat<M> {
 
 /// What was borrowed from a [`Pool`](super::Pool). Dropped, it goes back, at once and without an await.
 ///
-/// It is closed instead, and the place is free when it is, if its owner panics, if the body of
+/// It is closed instead, and the place is free when it is, if it is dropped while its thread unwinds from a panic, if the body of
 /// [`with`](super::Pool::with) was dropped in the middle, if it was [marked as broken](Self::mark_broken), or if the pool is
 /// closed.
 ///
 /// A future with a plain `Pooled` in it that is dropped in the middle of a question looks like any other owner that is
-/// done: what it had is lent again, after [`recycle`](Manage::recycle). For that case there is `with`.
+/// done: what it had is lent again, after [`recycle`](Manage::recycle). So does one in another future of the same task, in a
+/// `join!` say, which tokio drops after the unwinding. For these cases there is `with`.
 #[must_use = "dropped, it goes back to the pool"]
 pub struct Pooled<M: Manage> {
     /// Both are there until it is dropped or taken apart.
@@ -150,6 +160,7 @@ impl<M: Manage> Drop for Pooled<M> {
         } else {
             // Before the place is free: whoever gets it finds this, and opens none.
             state.idle.push(item);
+            state.taken.remove(&seat.number);
             drop(state);
             drop(seat);
         }

@@ -335,7 +335,7 @@ struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let ended = self.ended.take().map(|ended| ended.unwrap_or_else(|panic| Some(panic_message(&*panic))));
+        let ended = self.ended.take().map(|ended| ended.unwrap_or_else(|panic| Some(panic_message(panic))));
         if let Some(Some(error)) = &ended {
             let name =
                 self.reaper.shared.ledger.borrow().pending.get(&self.number).map(|(name, _)| name.clone());

@@ -15,7 +15,7 @@ use std::{
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Wake, Waker},
@@ -23,6 +23,7 @@ use std::{
 };
 use testing::{every_await, latencies, sim};
 use tokio::{
+    runtime::Builder,
     task::{JoinSet, yield_now},
     time::{Instant, sleep, timeout},
 };
@@ -1110,5 +1111,122 @@ fn its_futures_can_be_spawned_and_its_errors_are_errors() {
         fn shared<T: Send + Sync + Clone>(_: &T) {}
         shared(&pool);
         assert_eq!(error(&pool.get().await.unwrap_err()), "the pool is closed");
+    });
+}
+
+/// Panics where it is dropped, unless that would end the process.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            std::panic::resume_unwind(Box::new("a bomb"));
+        }
+    }
+}
+
+/// What it is asked to do ends at its limit only, and panics when it is dropped there.
+struct Bombs {
+    opens: bool,
+    lost: Arc<Mutex<Vec<String>>>,
+}
+
+impl Manage for Bombs {
+    type Resource = u8;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<u8, Self::Error> {
+        if self.opens {
+            return Ok(7);
+        }
+        let _bomb = Bomb;
+        pending().await
+    }
+
+    async fn recycle(&self, _: &mut u8) -> Result<(), Self::Error> {
+        let _bomb = Bomb;
+        pending().await
+    }
+
+    async fn close(&self, _: u8) -> Result<(), Self::Error> {
+        let _bomb = Bomb;
+        pending().await
+    }
+
+    fn not_closed(&self, error: CloseError<Self::Error>) {
+        self.lost.lock().unwrap().push(error.to_string());
+    }
+}
+
+#[test]
+fn a_destructor_that_panics_at_a_limit_is_told_as_what_it_is_and_costs_no_place() {
+    paused(async {
+        for opens in [false, true] {
+            let lost = Arc::default();
+            let limits = Limits { open: ms(10), close: ms(10), ..Limits::new(size(1), ms(1000)) };
+            let pool = Pool::new(Bombs { opens, lost: Arc::clone(&lost) }, limits);
+            for use_ in 0..3 {
+                let got = pool.get().await.map(|seven| *seven);
+                if opens {
+                    // The second fails its check, and its closing; the third, too.
+                    assert_eq!(got.unwrap(), 7);
+                    assert_eq!((pool.status().not_recycled, pool.status().not_closed), (use_, use_));
+                } else {
+                    assert!(
+                        matches!(&got, Err(PoolError::OpeningPanicked { message }) if message == "a bomb"),
+                        "{got:?}"
+                    );
+                }
+            }
+            assert!(pool.status().taken.is_empty());
+            let closed = pool.close(ms(100)).await;
+            assert_eq!((closed.taken.len(), closed.not_closed), (0, if opens { 3 } else { 0 }));
+            let told = lost.lock().unwrap().clone();
+            assert_eq!(told, vec!["closing it panicked: a bomb"; closed.not_closed]);
+        }
+    });
+}
+
+#[test]
+fn without_a_runtime_the_place_is_free_when_the_resource_is_gone() {
+    struct Looks(Arc<Mutex<Option<usize>>>, Weak<dyn Fn() -> usize + Send + Sync>);
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = self.1.upgrade().map(|taken| taken());
+        }
+    }
+    type Open = Box<dyn Fn() -> BoxFuture<'static, Result<Looks, ServerError>> + Send + Sync>;
+    let seen = Arc::new(Mutex::new(None));
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let held = Arc::new(OnceLock::<Pool<Open>>::new());
+    let taken: Arc<dyn Fn() -> usize + Send + Sync> = Arc::new({
+        let held = held.clone();
+        move || held.get().unwrap().status().taken.len()
+    });
+    let (looks, weak) = (seen.clone(), Arc::downgrade(&taken));
+    let open: Open = Box::new(move || {
+        let looks = Looks(looks.clone(), weak.clone());
+        Box::pin(async { Ok(looks) })
+    });
+    let pool = held.get_or_init(|| Pool::new(open, Limits::new(size(1), ms(1000))));
+    let mut pooled = runtime.block_on(pool.get()).unwrap();
+    pooled.mark_broken();
+    drop(runtime);
+    drop(pooled);
+    assert_eq!(*seen.lock().unwrap(), Some(1), "it is dropped in its place");
+    assert!(pool.status().taken.is_empty());
+}
+
+#[test]
+fn what_an_error_says_stays_as_it_was() {
+    paused(async {
+        let server = server();
+        let pool = pool(&server, 1);
+        let held = pool.get().await.unwrap();
+        let error = pool.get().await.unwrap_err();
+        let said = error.to_string();
+        drop(held);
+        sleep(ms(5000)).await;
+        assert_eq!(error.to_string(), said);
     });
 }
