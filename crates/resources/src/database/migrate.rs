@@ -1,8 +1,11 @@
 //! Migrations that many processes may begin at once.
 
-use super::{Dialect, settings::sealed};
+use super::{
+    Dialect,
+    settings::{sealed, server_millis},
+};
 use sqlx::{
-    ConnectOptions as _, Connection, Pool, Postgres, Sqlite,
+    ConnectOptions as _, Connection, PgConnection, Pool, Postgres, Sqlite,
     migrate::{MigrateError as Refused, Migrator},
 };
 use std::time::Duration;
@@ -65,15 +68,17 @@ pub enum MigrateError {
 /// # Shape
 /// Processes that begin at once do so one after the other, and the last finds nothing left to do. PostgreSQL: on a connection
 /// of its own, which keeps the lock no longer than it lives, and without a statement timeout; each migration is a
-/// transaction. SQLite: on a connection of the pool, all migrations in one transaction, so that one with `-- no-transaction`
+/// transaction, but for one that begins with `-- no-transaction`, as `CREATE INDEX CONCURRENTLY` needs it. SQLite: on a connection of the pool, all migrations in one transaction, so that one with `-- no-transaction`
 /// does not run.
 ///
 /// # Errors
 /// [`MigrateError`].
 ///
 /// # Cancel safety
-/// The migration that was under way is rolled back, as its connection is cut off. On PostgreSQL that is when the server has
-/// finished the statement; those before it have run.
+/// The migration that was under way is rolled back, as its connection is cut off; those before it have run. On PostgreSQL
+/// that is when the server has finished the statement, which no timeout ends: until then it keeps its locks, and whoever
+/// migrates next waits. What a migration without a transaction has done stays, and is not noted as done: an index that was
+/// being made `CONCURRENTLY` is there, and perhaps not valid, and has to be dropped before the next attempt.
 ///
 /// # Source
 /// `Migrator::run` of sqlx, with what it lacks: a lock on SQLite; and on PostgreSQL one that does not stay with a pooled
@@ -116,14 +121,46 @@ pub(super) async fn postgres(
     let options = options.options([
         // A migration takes as long as it takes; it is the lock that nobody waits for without a limit, nor the server.
         ("statement_timeout", 0),
-        ("lock_timeout", within.as_millis()),
+        ("lock_timeout", server_millis(within)),
     ]);
     let mut connection = options.connect().await.map_err(MigrateError::Database)?;
-    let ended = migrations.run_direct(None, &mut connection, false).await;
+    // Not sqlx's wait for the lock: a statement that waits has a snapshot, and `CREATE INDEX CONCURRENTLY` of whoever has
+    // the lock waits for that. Asked now and then, nothing is kept in between.
+    while migrations.locking && !try_lock(&mut connection).await.map_err(MigrateError::Database)? {
+        sleep(Duration::from_millis(50)).await;
+    }
+    let ended = without_lock(migrations).run_direct(None, &mut connection, false).await;
     // ANCHOR_END: postgres
     // What there is to say was said: a goodbye that fails changes nothing.
     connection.close().await.ok();
     ended.map_err(|refused| why(refused, migrations, within))
+}
+
+/// Takes the lock of sqlx, if it is free: programs that migrate with sqlx alone are kept out, and keep out.
+async fn try_lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut *connection).await?;
+    let number = 0x3d32_ad9e * i64::from(crc32(name.as_bytes()));
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(number).fetch_one(connection).await
+}
+
+/// The checksum of Ethernet and zip. A name is short, so bit by bit will do.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 })
+    })
+}
+
+/// The same migrations, which take no lock.
+fn without_lock(migrations: &Migrator) -> Migrator {
+    let Migrator { migrations, ignore_missing, locking: _, no_tx, table_name, create_schemas } = migrations;
+    Migrator {
+        migrations: migrations.clone(),
+        ignore_missing: *ignore_missing,
+        locking: false,
+        no_tx: *no_tx,
+        table_name: table_name.clone(),
+        create_schemas: create_schemas.clone(),
+    }
 }
 
 pub(super) async fn sqlite(

@@ -158,13 +158,18 @@ pub(super) mod sealed {
     }
 }
 
+/// A limit as PostgreSQL takes it: 0 would be none at all, and for more than 24 days it lets nobody in.
+pub(super) fn server_millis(limit: Duration) -> i32 {
+    i32::try_from(limit.as_millis().max(1)).unwrap_or(i32::MAX)
+}
+
 impl sealed::Dialect for PgConnectOptions {
     type Database = Postgres;
 
     fn tuned(self, settings: &PoolSettings) -> Self {
         self.options([
-            ("statement_timeout", settings.statement_within.as_millis()),
-            ("idle_in_transaction_session_timeout", settings.idle_in_transaction_within.as_millis()),
+            ("statement_timeout", server_millis(settings.statement_within)),
+            ("idle_in_transaction_session_timeout", server_millis(settings.idle_in_transaction_within)),
         ])
     }
 

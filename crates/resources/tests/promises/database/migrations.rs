@@ -5,7 +5,7 @@ use sqlx::{
     migrate::{Migrate as _, Migration, MigrationType, Migrator},
     sqlite::SqliteConnectOptions,
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
 use testing::{Database, database::or_skip, every_await};
 use tokio::task::JoinSet;
 
@@ -186,6 +186,57 @@ fn a_lock_that_somebody_else_has_is_waited_for_no_longer_than_the_limit() {
         assert!(matches!(refused, MigrateError::Busy { .. }), "{refused}");
         other.unlock().await.unwrap();
         migrate(&pool, &migrator(&[ORDERS]), PATIENCE).await.unwrap();
+    });
+}
+
+#[test]
+fn who_waits_for_its_turn_does_not_stand_in_the_way_of_an_index_that_is_made_concurrently() {
+    several_threads().block_on(async {
+        let Some(database) = or_skip(Database::postgres().await) else { return };
+        let step = |version, sql: &'static str, no_tx| {
+            Migration::new(version, "a step".into(), MigrationType::Simple, sql.into_sql_str(), no_tx)
+        };
+        let mut processes = JoinSet::new();
+        for _ in 0..2 {
+            let pool = postgres(&database, &settings(1));
+            processes.spawn(async move {
+                let steps = vec![
+                    step(1, ORDERS.1, false),
+                    // Long enough for the other to have come, and to wait.
+                    step(2, "SELECT pg_sleep(0.5)", false),
+                    step(3, "CREATE INDEX CONCURRENTLY of_orders ON orders (id)", true),
+                ];
+                migrate(&pool, &Migrator::with_migrations(steps), PATIENCE).await
+            });
+        }
+        while let Some(ended) = processes.join_next().await {
+            ended.unwrap().unwrap();
+        }
+        let valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'of_orders'::regclass";
+        assert!(sqlx::query_scalar::<_, bool>(valid).fetch_one(database.pool()).await.unwrap());
+    });
+}
+
+#[test]
+fn a_lock_that_is_switched_off_is_not_taken() {
+    runtime().block_on(async {
+        let Some(database) = or_skip(Database::postgres().await) else { return };
+        let mut other = database.pool().acquire().await.unwrap();
+        other.lock().await.unwrap();
+        let mut unlocked = migrator(&[ORDERS]);
+        unlocked.set_locking(false);
+        migrate(&postgres(&database, &settings(1)), &unlocked, PATIENCE).await.unwrap();
+    });
+}
+
+#[test]
+fn limits_in_time_of_any_length_are_limits() {
+    runtime().block_on(async {
+        let Some(database) = or_skip(Database::postgres().await) else { return };
+        let pool = postgres(&database, &settings(1));
+        for within in [Duration::from_secs(30 * 86_400), Duration::MAX] {
+            migrate(&pool, &migrator(&[ORDERS]), within).await.unwrap();
+        }
     });
 }
 
