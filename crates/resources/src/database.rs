@@ -18,6 +18,9 @@ use sqlx::{Pool, pool::PoolConnection};
 use std::{fmt, ptr, time::Duration};
 use tokio::time::timeout;
 
+/// No limit is longer than what PostgreSQL and SQLite have room for, 24 days; sqlx and the clock panic for much more.
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Which pool it is: clones of one have the same number, for as long as one of them lives. A connection that is out keeps
 /// its pool alive, so nobody else has the number meanwhile.
 fn identity<DB: sqlx::Database>(pool: &Pool<DB>) -> usize {

@@ -1,7 +1,7 @@
 //! A connection, or the reason why there is none.
 
 use super::{
-    identity,
+    LONGEST, identity,
     notes::{self, Asking, Evidence, Held, Server, Waiting},
 };
 use crate::nesting;
@@ -56,7 +56,15 @@ pub enum AcquireError {
         /// How long was waited.
         evidence: Box<Evidence>,
     },
-    /// For half of the wait or more, nobody on this thread was polled: something blocks it. The database may be well.
+    /// All are held, and whether any came back can't be told: the pool is not one of
+    /// [`PoolSettings::pool`](super::PoolSettings::pool), and somebody takes connections from the pool itself.
+    #[error("no connection was free, and nobody has counted those that came back ({evidence})")]
+    InUse {
+        /// What is known.
+        evidence: Box<Evidence>,
+    },
+    /// For half of the wait or more, no task was polled: something blocks the runtime. The database may be well. Less than
+    /// 20 ms are never blamed.
     #[error(
         "the runtime was blocked for {late:?} of the wait: something computes or blocks in async code ({evidence})"
     )]
@@ -76,14 +84,12 @@ impl AcquireError {
             Self::Closed | Self::Nested { .. } => None,
             Self::Held { evidence }
             | Self::Overloaded { evidence }
+            | Self::InUse { evidence }
             | Self::Unreachable { evidence, .. }
             | Self::Blocked { evidence, .. } => Some(evidence),
         }
     }
 }
-
-/// How often one of those who wait looks at the clock.
-const BEAT: Duration = Duration::from_millis(10);
 
 /// A connection, and the note of who has it. It derefs to the connection: `query.execute(&mut *lease)`.
 ///
@@ -131,9 +137,9 @@ impl<DB: sqlx::Database> fmt::Debug for Lease<DB> {
 /// for work that ends with the connection, [`with_connection()`] finds nested use.
 ///
 /// # Shape
-/// First come, first served. It waits for `limit`, or for the pool's `acquire_timeout` if that is shorter. While it waits it
-/// looks at the clock now and then, to see whether the runtime lets it; and if, after three quarters of the wait, not all
-/// connections are known to be held, one of those who wait asks the server for a connection of its own, beside the pool, to
+/// First come, first served. It waits for `limit`, or for the pool's `acquire_timeout` if that is shorter. While
+/// anybody waits, a task looks at the clock now and then, to see whether the runtime lets it; and if, after three quarters of
+/// the wait, not all connections are known to be held, one of those who wait asks the server for a connection of its own, beside the pool, to
 /// hear what it says. That one is closed at once.
 ///
 /// # Errors
@@ -249,25 +255,20 @@ async fn acquired<DB: sqlx::Database>(
     }
     // ANCHOR: watched
     let start = Instant::now();
-    let limit = limit.min(pool.options().get_acquire_timeout());
-    let mut waiting = Waiting::new(identity(&pool));
+    let limit = limit.min(pool.options().get_acquire_timeout()).min(LONGEST);
+    // While anybody waits, a task looks at the clock: when it was late, the clock has gone on, and nobody was polled.
+    let waiting = Waiting::new(identity(&pool));
     let mut acquiring = pin!(timeout(limit, pool.acquire()));
-    let mut asking = pin!(ask_server(&pool, start + limit * 3 / 4));
-    // Whoever is polled late sees it here: the clock has gone on, and nobody has run. One of those who wait looks often.
-    let tick = |often: bool| if often { BEAT } else { (limit / 10).max(BEAT) };
-    let (mut due, mut asked) = (start + tick(waiting.beats()), false);
+    let mut asking = pin!(ask_server(&pool, &waiting, start + limit / 4 * 3));
+    let mut asked = false;
     let ended = loop {
         select! {
             biased;
             ended = &mut acquiring => break ended,
             () = &mut asking, if !asked => asked = true,
-            () = sleep_until(due) => {
-                waiting.late(due.elapsed());
-                due = Instant::now() + tick(waiting.beats());
-            }
         }
     };
-    let late = waiting.late(due.elapsed()).max(start.elapsed().saturating_sub(limit));
+    let late = waiting.late();
     // ANCHOR_END: watched
     let server = waiting.server();
     match ended {
@@ -280,23 +281,49 @@ async fn acquired<DB: sqlx::Database>(
         }
     }
     let evidence = evidence(&pool, &waiting, start, late);
+    let all_known = all_out(&pool, &waiting);
     Err(match server {
-        _ if late >= limit / 2 => AcquireError::Blocked { late, evidence },
-        Server::Refuses(error) => AcquireError::Unreachable { refusal: Some(error), evidence },
-        Server::Silent(time) if time >= limit / 5 => AcquireError::Unreachable { refusal: None, evidence },
-        Server::Asked(since) if since.elapsed() >= limit / 5 => {
+        _ if !late.is_zero() && late >= limit / 2 => AcquireError::Blocked { late, evidence },
+        // Which server has room for more than the pool is nobody's business: it wants no more.
+        Server::Refuses(error) if !all_known && !(full(&pool) && too_many(&error)) => {
+            AcquireError::Unreachable { refusal: Some(error), evidence }
+        }
+        Server::Silent(time) if !all_known && time >= limit / 5 => {
+            AcquireError::Unreachable { refusal: None, evidence }
+        }
+        Server::Asked(since) if !all_known && since.elapsed() >= limit / 5 => {
             AcquireError::Unreachable { refusal: None, evidence }
         }
         // It opens connections, or somebody has only just asked it: then the pool's are in use.
         _ if evidence.returned > 0 => AcquireError::Overloaded { evidence },
-        _ => AcquireError::Held { evidence },
+        _ if waiting.counted() || all_known => AcquireError::Held { evidence },
+        _ => AcquireError::InUse { evidence },
     })
 }
 
+/// Whether all that the pool may have are open, or being opened, and none is idle.
+fn full<DB: sqlx::Database>(pool: &Pool<DB>) -> bool {
+    pool.size() >= pool.options().get_max_connections() && pool.num_idle() == 0
+}
+
+/// Whether all that the pool may have are known to be out: then it wants nothing from the server.
+fn all_out<DB: sqlx::Database>(pool: &Pool<DB>, waiting: &Waiting) -> bool {
+    let open = u64::from(pool.size()).saturating_sub(pool.num_idle() as u64);
+    waiting.out(open) >= u64::from(pool.options().get_max_connections())
+}
+
+/// `too_many_connections`, of PostgreSQL.
+fn too_many(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53300")
+}
+
 /// Asks the server for a connection beside the pool's, when it is time to doubt.
-async fn ask_server<DB: sqlx::Database>(pool: &Pool<DB>, at: Instant) {
+async fn ask_server<DB: sqlx::Database>(pool: &Pool<DB>, waiting: &Waiting, at: Instant) {
     sleep_until(at).await;
-    let Some(asking) = Asking::new(identity(pool), pool.options().get_max_connections()) else { return };
+    if all_out(pool, waiting) {
+        return;
+    }
+    let Some(asking) = Asking::new(identity(pool)) else { return };
     match pool.connect_options().connect().await {
         Ok(connection) => {
             asking.told(Server::Accepts);

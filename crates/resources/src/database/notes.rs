@@ -4,10 +4,49 @@ use std::{
     collections::BTreeMap,
     fmt,
     panic::Location,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
-use tokio::{task, time::Instant};
+use tokio::{
+    task::{self, AbortHandle},
+    time::{Instant, sleep_until},
+};
+
+/// How often somebody looks at the clock, while anybody waits.
+const BEAT: Duration = Duration::from_millis(10);
+
+/// What goes in and out of the pools that count it: whoever takes a connection, from wherever. The pool keeps its own.
+static COUNTED: Mutex<BTreeMap<usize, Weak<Traffic>>> = Mutex::new(BTreeMap::new());
+
+/// What the hooks of a pool have seen.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    returned: AtomicU64,
+    /// At most so many: one that is closed in place of being given back is not seen.
+    out: AtomicU64,
+}
+
+impl Traffic {
+    pub(super) fn given_out(&self) {
+        self.out.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn came_back(&self) {
+        self.returned.fetch_add(1, Relaxed);
+        // One that was taken with `try_acquire` was not seen when it went.
+        self.out.fetch_update(Relaxed, Relaxed, |out| out.checked_sub(1)).ok();
+    }
+}
+
+/// From now on, until it is gone, the pool is known to count.
+pub(super) fn counts(pool: usize, traffic: &Arc<Traffic>) {
+    let mut counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+    counted.retain(|_, traffic| traffic.strong_count() > 0);
+    counted.insert(pool, Arc::downgrade(traffic));
+}
 
 /// One table for the process: nothing can be hung onto a pool of sqlx, and a wrapper would keep it from whatever takes one.
 /// A pool is in it only while somebody holds or waits.
@@ -26,9 +65,17 @@ struct Notes {
     returned: u64,
     numbers: u64,
     server: Server,
-    /// Whether somebody looks at the clock in short steps, for all who wait; and how late that was, in sum.
-    beating: bool,
+    /// A task that looks at the clock in short steps, for all who wait; when it will look next, and how late it was, in sum.
+    beat: Option<AbortHandle>,
+    due: Option<Instant>,
     late: Duration,
+}
+
+impl Notes {
+    /// With what it is late by now, if it was not polled for some time.
+    fn late_by_now(&self) -> Duration {
+        self.late + self.due.map_or(Duration::ZERO, |due| due.elapsed())
+    }
 }
 
 struct Entry {
@@ -86,7 +133,9 @@ pub struct Evidence {
     pub idle: usize,
     /// How many waited, with the one who tells.
     pub waiting: usize,
-    /// How many connections came back meanwhile, and were given to others.
+    /// How many connections came back meanwhile, and were given to others. A pool of
+    /// [`PoolSettings::pool`](super::PoolSettings::pool) counts them all; of others, those are known that were taken with
+    /// [`acquire()`](super::acquire()).
     pub returned: u64,
     /// How much of the wait nobody was polled.
     pub late: Duration,
@@ -156,38 +205,50 @@ impl Drop for Held {
 /// Somebody who waits, for as long as this lives.
 pub(super) struct Waiting {
     pool: usize,
+    since: Instant,
     returned_before: u64,
     late_before: Duration,
-    beats: bool,
+    /// If the pool counts, and how many had come back before.
+    traffic: Option<(Arc<Traffic>, u64)>,
 }
 
 impl Waiting {
     pub(super) fn new(pool: usize) -> Self {
+        let traffic =
+            COUNTED.lock().unwrap_or_else(PoisonError::into_inner).get(&pool).and_then(Weak::upgrade);
+        let traffic = traffic.map(|traffic| {
+            let returned = traffic.returned.load(Relaxed);
+            (traffic, returned)
+        });
         let mut all = notes();
         let notes = all.entry(pool).or_default();
         notes.waiting += 1;
-        let beats = !std::mem::replace(&mut notes.beating, true);
-        Self { pool, returned_before: notes.returned, late_before: notes.late, beats }
+        if notes.beat.as_ref().is_none_or(AbortHandle::is_finished) {
+            notes.due = Some(Instant::now() + BEAT);
+            notes.beat = Some(beat(pool));
+        }
+        let late_before = notes.late_by_now();
+        Self { pool, since: Instant::now(), returned_before: notes.returned, late_before, traffic }
     }
 
-    /// Whether this one looks at the clock for all. If whoever did is gone, it is from now on.
-    pub(super) fn beats(&mut self) -> bool {
-        if !self.beats
-            && let Some(notes) = notes().get_mut(&self.pool)
-        {
-            self.beats = !std::mem::replace(&mut notes.beating, true);
-        }
-        self.beats
+    /// For how much of the wait no task was polled. What is shorter than two beats is not worth a word.
+    pub(super) fn late(&self) -> Duration {
+        let late = notes().get(&self.pool).map(Notes::late_by_now).unwrap_or_default();
+        let late = late.saturating_sub(self.late_before).min(self.since.elapsed());
+        if late < 2 * BEAT { Duration::ZERO } else { late }
     }
 
-    /// Notes by how much a beat was late, and gives the sum of the wait.
-    pub(super) fn late(&self, by: Duration) -> Duration {
-        let mut all = notes();
-        let Some(notes) = all.get_mut(&self.pool) else { return by };
-        if self.beats {
-            notes.late += by;
-        }
-        notes.late - self.late_before
+    /// Whether every return is counted.
+    pub(super) fn counted(&self) -> bool {
+        self.traffic.is_some()
+    }
+
+    /// How many connections are known to be out, if not more than `open` can be.
+    pub(super) fn out(&self, open: u64) -> u64 {
+        let held = notes().get(&self.pool).map_or(0, |notes| notes.held.len() as u64);
+        let Some((traffic, _)) = &self.traffic else { return held };
+        // What was closed is not open any more.
+        traffic.out.fetch_min(open, Relaxed).min(open).max(held)
     }
 
     /// It has come to an end, well: whatever the server was said to be, it has answered.
@@ -206,7 +267,11 @@ impl Waiting {
     }
 
     pub(super) fn returned(&self) -> u64 {
-        notes().get(&self.pool).map_or(0, |notes| notes.returned - self.returned_before)
+        let leases = notes().get(&self.pool).map_or(0, |notes| notes.returned - self.returned_before);
+        // Each is a part of the truth: a lease that was discarded is not seen by the pool.
+        let seen =
+            self.traffic.as_ref().map_or(0, |(traffic, before)| traffic.returned.load(Relaxed) - before);
+        leases.max(seen)
     }
 
     pub(super) fn server(&self) -> Server {
@@ -219,12 +284,35 @@ impl Drop for Waiting {
         let mut all = notes();
         if let Some(notes) = all.get_mut(&self.pool) {
             notes.waiting -= 1;
-            notes.beating &= !self.beats;
+            if notes.waiting == 0
+                && let Some(beat) = notes.beat.take()
+            {
+                notes.due = None;
+                beat.abort();
+            }
             if notes.held.is_empty() && notes.waiting == 0 {
                 all.remove(&self.pool);
             }
         }
     }
+}
+
+/// Looks at the clock, until nobody waits any more. A task of its own: one of those who wait may be polled late by its owner
+/// alone, which is no fault of the runtime's.
+fn beat(pool: usize) -> AbortHandle {
+    let beat = async move {
+        let mut due = Instant::now() + BEAT;
+        loop {
+            sleep_until(due).await;
+            let mut all = notes();
+            let Some(notes) = all.get_mut(&pool) else { return };
+            notes.late += due.elapsed();
+            due = Instant::now() + BEAT;
+            notes.due = Some(due);
+        }
+    };
+    #[expect(clippy::disallowed_methods, reason = "it is stopped with the last who waits")]
+    tokio::spawn(beat).abort_handle()
 }
 
 /// Somebody asks the server directly.
@@ -235,12 +323,11 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// One at a time asks, and none where all that may be open are known to be held.
-    pub(super) fn new(pool: usize, limit: u32) -> Option<Self> {
+    /// One at a time asks.
+    pub(super) fn new(pool: usize) -> Option<Self> {
         let mut all = notes();
         let notes = all.get_mut(&pool)?;
-        let known = u32::try_from(notes.held.len()).unwrap_or(u32::MAX);
-        if known >= limit || matches!(notes.server, Server::Asked(_)) {
+        if matches!(notes.server, Server::Asked(_)) {
             return None;
         }
         let since = Instant::now();

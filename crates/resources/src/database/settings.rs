@@ -1,6 +1,9 @@
 //! Settings of a pool for a service.
 
-use super::{MigrateError, migrate};
+use super::{
+    LONGEST, MigrateError, identity, migrate,
+    notes::{self, Traffic},
+};
 use futures_util::future::BoxFuture;
 use sqlx::{
     Connection, Executor as _, PgConnection, Pool, Postgres, Sqlite, SqliteConnection,
@@ -9,7 +12,7 @@ use sqlx::{
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// What a service sets on its pool; where sqlx has another default, or none, the field says why.
@@ -78,13 +81,17 @@ impl PoolSettings {
         }
     }
 
-    /// A pool with these settings. It opens a connection when one is asked for, so a server that is down is no error yet.
+    /// A pool with these settings, which counts what comes back, so that [`acquire()`](super::acquire()) can tell a leak from
+    /// too many callers. It opens a connection when one is asked for, so a server that is down is no error yet.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
     pub fn pool<D: Dialect>(&self, options: D) -> Pool<D::Database> {
-        self.pool_options::<D>().connect_lazy_with(options.tuned(self))
+        let traffic = Arc::<Traffic>::default();
+        let pool = self.counted::<D>(traffic.clone()).connect_lazy_with(options.tuned(self));
+        notes::counts(identity(&pool), &traffic);
+        pool
     }
 
     /// The settings of the pool: limits, a check of each connection before it is given out, and a rollback after.
@@ -94,18 +101,34 @@ impl PoolSettings {
     /// each use, which nobody waits for unless the pool has run dry.
     #[must_use]
     pub fn pool_options<D: Dialect>(&self) -> PoolOptions<D::Database> {
+        self.counted::<D>(Arc::default())
+    }
+
+    fn counted<D: Dialect>(&self, traffic: Arc<Traffic>) -> PoolOptions<D::Database> {
+        let (opened, given) = (traffic.clone(), traffic.clone());
         let within = self.release_within;
         let options = PoolOptions::new()
             .max_connections(self.connections.get())
-            .acquire_timeout(self.acquire_within)
-            .max_lifetime(self.lifetime)
-            .idle_timeout(self.idle_for)
+            .acquire_timeout(self.acquire_within.min(LONGEST))
+            .max_lifetime(self.lifetime.map(|limit| limit.min(LONGEST)))
+            .idle_timeout(self.idle_for.map(|limit| limit.min(LONGEST)))
             // A round trip, too, and worth it: without it, a server that was restarted costs a query for each connection.
-            .test_before_acquire(true);
+            .test_before_acquire(true)
+            .after_connect(move |_, _| {
+                opened.given_out();
+                Box::pin(async { Ok(()) })
+            })
+            .before_acquire(move |_, _| {
+                given.given_out();
+                Box::pin(async { Ok(true) })
+            });
         // ANCHOR: after_release
         options.after_release(move |connection, _| {
+            let traffic = traffic.clone();
             Box::pin(async move {
-                match timeout(within, D::end_transaction(connection)).await {
+                let ended = timeout(within, D::end_transaction(connection)).await;
+                traffic.came_back();
+                match ended {
                     Ok(ended) => ended.map(|()| true),
                     // For an error it is cut off; for `false` it would be said goodbye to, and nobody may hear that.
                     Err(_) => Err(sqlx::Error::Protocol(format!("not given back within {within:?}"))),
@@ -199,7 +222,7 @@ impl sealed::Dialect for SqliteConnectOptions {
     fn tuned(self, settings: &PoolSettings) -> Self {
         self.journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(settings.busy_within)
+            .busy_timeout(settings.busy_within.min(LONGEST))
             .foreign_keys(true)
     }
 

@@ -17,7 +17,7 @@ use std::{
     },
     time::Duration,
 };
-use testing::{Database, database::or_skip, every_await, real_io::HeldClock, with_real_io};
+use testing::{Database, database::or_skip, every_await, with_real_io};
 use tokio::{
     net::TcpListener,
     task::{JoinSet, yield_now},
@@ -102,19 +102,9 @@ fn those_who_have_a_connection_of_the_pool_itself_are_counted_though_nobody_know
         let (options, served) = silent_server().await;
         let pool = settings(1).pool(options);
         let held = with_real_io(pool.acquire()).await.unwrap();
-        let waiting = spawn(acquire(&pool, LIMIT));
-        tokio::time::sleep(LIMIT * 3 / 4).await;
-        // Now the server is asked whether it has a connection for us. It has.
-        let clock = HeldClock::new();
-        while served.load(SeqCst) < 2 {
-            yield_now().await;
-        }
-        // What it has answered is heard at one of the runtime's next looks at its sockets.
-        for _ in 0..1000 {
-            yield_now().await;
-        }
-        drop(clock);
-        let error = waiting.await.unwrap().unwrap_err();
+        let error = acquire(&pool, LIMIT).await.unwrap_err();
+        // The pool has all it may have: nobody asks the server for more.
+        assert_eq!(served.load(SeqCst), 1);
         let AcquireError::Held { evidence } = error else { panic!("{error}") };
         assert_eq!((evidence.open, evidence.idle, evidence.holders.len()), (1, 0, 0));
         drop(held);
@@ -213,6 +203,89 @@ fn a_server_that_will_never_let_us_in_is_told_at_once() {
         let AcquireError::Unreachable { refusal: Some(refusal), evidence } = error else { panic!("{error}") };
         assert_eq!(refusal.as_database_error().unwrap().code().unwrap(), "3D000");
         assert!(evidence.waited < settings(1).acquire_within);
+    });
+}
+
+#[test]
+fn those_who_come_and_go_without_acquire_are_told_as_too_many_callers_and_not_as_a_leak() {
+    several_threads().block_on(async {
+        let Some(database) = or_skip(Database::postgres().await) else { return };
+        for by_transaction in [true, false] {
+            let pool = super::postgres(&database, &settings(2));
+            let mut callers = JoinSet::new();
+            for _ in 0..60 {
+                let pool = pool.clone();
+                callers.spawn(async move {
+                    loop {
+                        const SLOW: &str = "SELECT pg_sleep(0.02)";
+                        if by_transaction {
+                            let work = async |tx: &mut sqlx::PgConnection| {
+                                sqlx::query(SLOW).execute(tx).await.map(drop)
+                            };
+                            transaction(&pool, work).await.ok();
+                        } else {
+                            sqlx::query(SLOW).execute(&pool).await.ok();
+                        }
+                    }
+                });
+            }
+            in_the_end(async || pool.size() == 2 && pool.num_idle() == 0, "nobody came").await;
+            tokio::time::sleep(ms(100)).await;
+            let error = acquire(&pool, ms(300)).await.unwrap_err();
+            assert!(matches!(error, AcquireError::Overloaded { .. }), "{error}");
+            callers.shutdown().await;
+        }
+    });
+}
+
+#[test]
+fn of_a_pool_that_does_not_count_no_leak_is_claimed() {
+    runtime().block_on(async {
+        let (_database, pool) = sqlite(1).await;
+        let held = pool.acquire().await.unwrap();
+        let error = acquire(&pool, ms(50)).await.unwrap_err();
+        assert!(matches!(error, AcquireError::InUse { .. }), "{error}");
+        drop(held);
+    });
+}
+
+#[test]
+fn a_pool_that_has_all_it_may_have_asks_nothing_of_a_server_that_is_full() {
+    paused().block_on(async {
+        let (options, served) = silent_server().await;
+        let pool = settings(2).pool(options);
+        let held =
+            with_real_io(async { (pool.acquire().await.unwrap(), pool.acquire().await.unwrap()) }).await;
+        let error = acquire(&pool, LIMIT).await.unwrap_err();
+        assert!(matches!(error, AcquireError::Held { .. }), "{error}");
+        assert_eq!(served.load(SeqCst), 2);
+        drop(held);
+    });
+}
+
+#[test]
+fn a_wait_of_no_length_and_one_whose_owner_does_not_poll_it_are_no_fault_of_the_runtime() {
+    paused().block_on(async {
+        let (_database, database) = sqlite(1).await;
+        let pool = settings(1).pool((*database.connect_options()).clone());
+        let held = leases(&pool, 1).await;
+        for limit in [0, 1, 2, 5, 19] {
+            let error = acquire(&pool, ms(limit)).await.unwrap_err();
+            assert!(matches!(error, AcquireError::Held { .. }), "{limit} ms: {error}");
+        }
+        let theirs = pool.clone();
+        let lazy = spawn(async move {
+            let mut acquiring = std::pin::pin!(acquire(&theirs, 4 * LIMIT));
+            assert!(futures_util::poll!(&mut acquiring).is_pending());
+            tokio::time::sleep(3 * LIMIT / 2).await;
+            drop(tokio::time::timeout(ms(100), acquiring).await);
+        });
+        tokio::time::sleep(5 * LIMIT / 4).await;
+        let error = acquire(&pool, ms(600)).await.unwrap_err();
+        let AcquireError::Held { evidence } = error else { panic!("{error}") };
+        assert_eq!(evidence.late, ms(0));
+        lazy.await.unwrap();
+        drop(held);
     });
 }
 

@@ -50,6 +50,33 @@ fn the_settings_reach_the_pool_and_each_connection() {
 }
 
 #[test]
+fn limits_of_any_length_are_limits() {
+    runtime().block_on(async {
+        let database = or_skip(Database::postgres().await);
+        for (limit, seen) in [(Duration::MAX, "2147483647ms"), (Duration::from_micros(900), "1ms")] {
+            let mut settings = settings(1);
+            (settings.statement_within, settings.idle_in_transaction_within) = (limit, limit);
+            if limit == Duration::MAX {
+                (settings.acquire_within, settings.release_within, settings.busy_within) =
+                    (limit, limit, limit);
+                (settings.lifetime, settings.idle_for) = (Some(limit), Some(limit));
+            }
+            let memory = settings.pool(SqliteConnectOptions::new().in_memory(true));
+            drop(acquire(&memory, Duration::MAX).await.unwrap());
+            drop(acquire(&memory, Duration::MAX).await.unwrap());
+            assert_eq!(close(&memory, Duration::MAX).await.still_out, 0);
+            let Some(database) = &database else { continue };
+            let pool = postgres(database, &settings);
+            let set = "SELECT setting || unit FROM pg_settings WHERE name = 'statement_timeout'";
+            assert_eq!(text(&pool, set).await, seen);
+            let set =
+                "SELECT setting || unit FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'";
+            assert_eq!(text(&pool, set).await, seen);
+        }
+    });
+}
+
+#[test]
 fn a_statement_whose_caller_has_left_is_ended_by_the_server() {
     runtime().block_on(async {
         let Some(database) = or_skip(Database::postgres().await) else { return };
