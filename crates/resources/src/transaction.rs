@@ -34,6 +34,9 @@ pub const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// No pause between two attempts is longer.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// No limit is longer: thirty years, which tokio takes for "for ever", too.
+const FOR_EVER: Duration = Duration::from_secs(86400 * 365 * 30);
+
 /// Runs `body` in a transaction: committed if it gives `Ok`, rolled back if not.
 ///
 /// This is [`TransactionOptions::run`] with the options as they are; read there what is promised. For one statement take none
@@ -252,7 +255,8 @@ impl<DB: TransactionDatabase> TransactionOptions<DB> {
     }
 
     fn deadline(&self) -> Deadline {
-        self.within.map(|limit| (Instant::now() + limit, limit))
+        // An instant has an end, a limit may be beyond it.
+        self.within.map(|limit| (Instant::now() + limit.min(FOR_EVER), limit))
     }
 
     async fn attempt<T, E>(

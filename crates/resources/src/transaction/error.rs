@@ -42,13 +42,15 @@ pub enum TxError<E> {
         /// The limit.
         limit: Duration,
     },
-    /// It was to begin inside another one on the same pool. It would wait for a second connection with the first in hand,
-    /// and see nothing of what the other has done. Pass the connection on, or take a [`savepoint`](super::savepoint).
+    /// It was to begin where a connection of the same pool is held: in the body of another transaction, or of
+    /// [`with_connection`](crate::database::with_connection). It would wait for a second connection with the first in hand,
+    /// and see nothing of what another transaction has done. Pass the connection on; in a transaction, take a
+    /// [`savepoint`](super::savepoint).
     #[error(
-        "a transaction ({inner}) in the body of another one on the same pool ({outer}): pass its connection on"
+        "a transaction ({inner}) by one who holds a connection of the same pool (asked for at {outer}): pass that one on"
     )]
     Nested {
-        /// Where the other one was begun.
+        /// Where the connection that is held was asked for.
         outer: &'static Location<'static>,
         /// Where this one was to begin.
         inner: &'static Location<'static>,
@@ -102,8 +104,12 @@ pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     match error.try_downcast_ref::<PgDatabaseError>() {
         // FATAL ends the session. A server that is told to stop says it also to one whose COMMIT is already on disk, and
-        // 40003 says in words that it does not know.
-        Some(error) => error.severity() == PgSeverity::Error && error.code() != "40003",
+        // 40003 says in words that it does not know. Class 08 is about the connection: 08007 ("transaction resolution
+        // unknown"), or a pooler whose server has gone, and which may have passed the COMMIT on.
+        Some(error) => {
+            let code = error.code();
+            error.severity() == PgSeverity::Error && code != "40003" && !code.starts_with("08")
+        }
         // What was written when a file could not be is known when the database is next opened.
         None => primary_code(error) != Some(IOERR),
     }

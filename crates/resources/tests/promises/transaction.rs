@@ -1086,6 +1086,46 @@ fn options_say_how_it_begins() {
 }
 
 #[test]
+fn no_limit_is_too_long() {
+    run(async {
+        let database = in_memory(1).await;
+        for limit in [Duration::MAX, Duration::MAX / 2] {
+            let options = TransactionOptions::new().within(limit).end_within(limit);
+            let body = async |tx: &mut SqliteConnection| pay(tx, 1).await;
+            options.retry(times(2), database.pool(), body).await.unwrap();
+        }
+        let Some(database) = postgres(1).await else { return };
+        let options = TransactionOptions::new().within(Duration::MAX);
+        options
+            .run(database.pool(), async |tx: &mut PgConnection| pay_in_postgres(tx, 1).await)
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_commit_that_is_answered_with_an_error_of_the_connection_is_in_doubt() {
+    run(async {
+        let Some(database) = postgres(1).await else { return };
+        for code in ["08007", "08P01", "08006"] {
+            // What a pooler says whose server has gone, here said by the server itself, at COMMIT.
+            let sql = format!(
+                "CREATE OR REPLACE FUNCTION says() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE 'server conn crashed?' USING ERRCODE = '{code}'; END $$; \
+                 DROP TRIGGER IF EXISTS late ON accounts; \
+                 CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON accounts DEFERRABLE INITIALLY DEFERRED \
+                 FOR EACH ROW EXECUTE FUNCTION says()"
+            );
+            database.pool().execute(AssertSqlSafe(sql)).await.unwrap();
+            let ended =
+                transaction(database.pool(), async |tx: &mut PgConnection| pay_in_postgres(tx, 1).await)
+                    .await;
+            assert!(matches!(ended, Err(TxError::InDoubt(_))), "{code}: {ended:?}");
+        }
+    });
+}
+
+#[test]
 fn in_sqlite_it_waits_for_its_turn_at_the_start_and_is_not_refused_later() {
     let database = run(sqlite(Database::sqlite(), 1));
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
