@@ -8,14 +8,17 @@
 mod connection;
 mod database;
 mod error;
+mod savepoint;
 
 pub use database::{Isolation, Postgres, Sqlite, TransactionDatabase};
 pub use error::{TxError, is_transient};
+pub use savepoint::savepoint;
 
 use crate::nesting;
 use connection::{Committed, Open};
 use futures_util::FutureExt as _;
-use sqlx::{Connection, Pool};
+use savepoint::{Lost, address};
+use sqlx::Pool;
 use std::{
     error::Error,
     num::NonZeroU32,
@@ -146,10 +149,15 @@ impl<DB: TransactionDatabase> TransactionOptions<DB> {
     /// # Shape
     /// One connection, from BEGIN until COMMIT or ROLLBACK has been answered; then it goes back to the pool. The body is polled
     /// in the caller's task, and may borrow; it must not end the transaction itself. A part of it that may fail alone is a
-    /// [`savepoint`].
+    /// [`savepoint()`].
     ///
     /// `Ok` means committed. PostgreSQL answers COMMIT with "ROLLBACK", and no error, if a statement had failed and the body
     /// kept that to itself; so it is asked before, which is one round trip more, and the error is told.
+    ///
+    /// SQLite ends a transaction by itself after some errors: a conflict with `OR ROLLBACK`, `RAISE(ROLLBACK)`, a full disk.
+    /// What the body does after that would be committed statement by statement. So as long as the body runs, a commit hook
+    /// refuses it, with an error (`SQLITE_CONSTRAINT_COMMITHOOK`). A connection has one such hook: one of your own, set
+    /// before, is gone.
     ///
     /// # Errors
     /// [`TxError`], whose variants say whether anything can have been written. In all but
@@ -275,10 +283,12 @@ impl<DB: TransactionDatabase> TransactionOptions<DB> {
         let begin = Open::begin(connection, DB::begin_statement(self.begin, left), self.end_within);
         let mut open = until(deadline, begin).await?.map_err(TxError::NotBegun)?;
         // The call is in the block: a function that is not async may panic before it has returned a future.
+        let (at, lost) = (address(open.connection()), Lost::default());
         let work = AssertUnwindSafe(async { body(open.connection()).await }).catch_unwind();
+        let work = lost.watching(at, work);
         // Late, or dropped with this future: `open` is dropped, and rolls back.
         match until(deadline, nesting::holding(identity(pool), inner, work)).await? {
-            Ok(Ok(value)) => match open.commit().await {
+            Ok(Ok(value)) => match open.commit(lost.error()).await {
                 Committed::Yes => Ok(value),
                 Committed::No(error) => Err(TxError::NotCommitted(error)),
                 Committed::Unknown(error) => Err(TxError::InDoubt(error)),
@@ -309,59 +319,6 @@ impl<DB: TransactionDatabase> Default for TransactionOptions<DB> {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Runs `body` between a savepoint and its release: what it has done is undone if it gives an error, and the transaction
-/// goes on.
-///
-/// Take it in the body of a transaction, around what may fail alone. PostgreSQL refuses every statement after one that has
-/// failed, until it is rolled back to a savepoint.
-///
-/// # Errors
-/// The body's. One of SAVEPOINT, RELEASE or ROLLBACK TO: then the whole transaction has to end.
-///
-/// # Cancel safety
-/// Cancel safe within the transaction: what the body has done is undone before the next statement.
-///
-/// # Examples
-/// ```
-/// use resources::{savepoint, transaction};
-/// use sqlx::SqliteConnection;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let database = testing::Database::sqlite_in_memory().await?;
-/// # let pool = database.pool();
-/// # sqlx::query("CREATE TABLE words (word TEXT UNIQUE)").execute(pool).await?;
-/// let new = transaction(pool, async |tx: &mut SqliteConnection| {
-///     let mut new = 0;
-///     for word in ["one", "two", "one"] {
-///         let insert = savepoint(tx, async |tx| {
-///             sqlx::query("INSERT INTO words VALUES (?)").bind(word).execute(tx).await
-///         });
-///         new += usize::from(insert.await.is_ok());
-///     }
-///     Ok::<_, sqlx::Error>(new)
-/// });
-/// assert_eq!(new.await?, 2);
-/// # Ok(())
-/// # }
-/// ```
-pub async fn savepoint<C, T, E>(
-    connection: &mut C,
-    body: impl AsyncFnOnce(&mut C) -> Result<T, E>,
-) -> Result<T, E>
-where
-    C: Connection,
-    E: From<sqlx::Error>,
-{
-    let mut point = connection.begin().await?;
-    let ended = body(&mut point).await;
-    match ended {
-        Ok(_) => point.commit().await?,
-        Err(_) => point.rollback().await?,
-    }
-    ended
 }
 
 /// When it is over, and the limit that says so; if there is one.

@@ -39,7 +39,10 @@ impl<DB: TransactionDatabase> Open<DB> {
         runtime.spawn(async move {
             let mut connection = Unsure(Some(connection));
             let begun = {
-                let mut begin = pin!(DB::TransactionManager::begin(connection.get(), Some(statement)));
+                let mut begin = pin!(async {
+                    DB::TransactionManager::begin(connection.get(), Some(statement)).await?;
+                    DB::refuse_commit(connection.get()).await
+                });
                 select! {
                     biased;
                     begun = &mut begin => begun.map_err(CloseError::Failed),
@@ -66,11 +69,13 @@ impl<DB: TransactionDatabase> Open<DB> {
         self.connection.as_mut().expect("it is taken by what takes `self` only")
     }
 
+    /// Rolled back instead if there is something `against` it.
+    ///
     /// # Cancel safety
     /// COMMIT runs to its end.
-    pub(super) async fn commit(mut self) -> Committed {
+    pub(super) async fn commit(mut self, against: Option<sqlx::Error>) -> Committed {
         let (connection, limit) = (Unsure(self.connection.take()), self.limit);
-        let task = self.runtime.spawn(commit(connection, limit));
+        let task = self.runtime.spawn(commit(connection, against, limit));
         // A panic of sqlx has been made an error in there: what is left is that the runtime has gone.
         task.await.unwrap_or_else(|_gone| Committed::Unknown(CloseError::Failed(gone())))
     }
@@ -97,10 +102,20 @@ impl<DB: TransactionDatabase> Drop for Open<DB> {
 }
 
 // ANCHOR: commit
-async fn commit<DB: TransactionDatabase>(mut connection: Unsure<DB>, limit: Duration) -> Committed {
+async fn commit<DB: TransactionDatabase>(
+    mut connection: Unsure<DB>,
+    against: Option<sqlx::Error>,
+    limit: Duration,
+) -> Committed {
+    if let Some(error) = against {
+        // If that fails, the connection is thrown away, and nothing is written either.
+        roll_back(connection, limit).await.ok();
+        return Committed::No(error);
+    }
     let mut asked = false;
     let ended = close_within(limit, async {
         DB::still_good(connection.get()).await?;
+        DB::allow_commit(connection.get()).await?;
         asked = true;
         // More than once, if the body has lost a savepoint.
         while connection.is_open() {
@@ -129,15 +144,23 @@ async fn roll_back<DB: TransactionDatabase>(
     limit: Duration,
 ) -> Result<(), CloseError<sqlx::Error>> {
     let rolled_back = close_within(limit, async {
-        let mut again = true;
+        let mut refused = 0;
         while connection.is_open() {
             match DB::TransactionManager::rollback(connection.get()).await {
-                // The error of a statement that was dropped before its answer came: that is read first.
-                Err(error) if again && error::is_refusal(&error) => again = false,
+                Err(error) if error::is_refusal(&error) => {
+                    refused += 1;
+                    match refused {
+                        // The error of a statement that was dropped before its answer came: that is read first.
+                        1 => {}
+                        // The database has rolled back by itself. If one can begin here, none is open.
+                        2 if DB::begins(connection.get()).await => {}
+                        _ => return Err(error),
+                    }
+                }
                 ended => ended?,
             }
         }
-        Ok(())
+        DB::allow_commit(connection.get()).await
     });
     rolled_back.await?;
     drop(connection.keep());

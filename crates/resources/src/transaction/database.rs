@@ -22,6 +22,35 @@ pub trait TransactionDatabase: sqlx::Database {
     /// # Cancel safety
     /// Cancel safe if the connection is not used any more.
     fn still_good(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send + '_;
+
+    /// From here on nothing can be committed on this connection, where a database may end a transaction by itself and
+    /// commit what comes after it statement by statement.
+    ///
+    /// # Cancel safety
+    /// Cancel safe if the connection is not used any more.
+    fn refuse_commit(connection: &mut Self::Connection)
+    -> impl Future<Output = sqlx::Result<()>> + Send + '_;
+
+    /// Ends what [`refuse_commit`](Self::refuse_commit) has begun.
+    ///
+    /// # Cancel safety
+    /// Cancel safe if the connection is not used any more.
+    fn allow_commit(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send + '_;
+
+    /// Whether a transaction can begin after a ROLLBACK that was refused; if so, it has begun, and none was open before.
+    ///
+    /// # Cancel safety
+    /// Cancel safe if the connection is not used any more.
+    fn begins(connection: &mut Self::Connection) -> impl Future<Output = bool> + Send + '_;
+
+    /// Sends it, and reads the answers.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: it may have been sent, and its answer is still to come.
+    fn send<'c>(
+        connection: &'c mut Self::Connection,
+        sql: &'static str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send + 'c;
 }
 
 /// How a transaction in PostgreSQL begins.
@@ -70,6 +99,24 @@ impl TransactionDatabase for Postgres {
         // In a transaction in which a statement has failed, every statement but the last is refused, with 25P02.
         connection.execute("SELECT 1").await.map(drop)
     }
+
+    async fn refuse_commit(_connection: &mut PgConnection) -> sqlx::Result<()> {
+        // A transaction that has failed stays open, and refuses what comes.
+        Ok(())
+    }
+
+    async fn allow_commit(_connection: &mut PgConnection) -> sqlx::Result<()> {
+        Ok(())
+    }
+
+    async fn begins(_connection: &mut PgConnection) -> bool {
+        // A ROLLBACK where no transaction is open is a warning, no error. It was refused for something else.
+        false
+    }
+
+    async fn send(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<()> {
+        connection.execute(sql).await.map(drop)
+    }
 }
 
 impl TransactionOptions<Postgres> {
@@ -104,6 +151,26 @@ impl TransactionDatabase for Sqlite {
     async fn still_good(_connection: &mut SqliteConnection) -> sqlx::Result<()> {
         // A statement that fails is undone, and the transaction goes on; where it does not, COMMIT gives an error.
         Ok(())
+    }
+
+    async fn refuse_commit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        // A conflict with OR ROLLBACK, RAISE(ROLLBACK), a full disk: SQLite rolls back, and what the body does after that is
+        // no part of a transaction. The hook makes a rollback, and an error, of its commit.
+        connection.lock_handle().await?.set_commit_hook(|| false);
+        Ok(())
+    }
+
+    async fn allow_commit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        connection.lock_handle().await?.remove_commit_hook();
+        Ok(())
+    }
+
+    async fn begins(connection: &mut SqliteConnection) -> bool {
+        connection.execute("BEGIN").await.is_ok()
+    }
+
+    async fn send(connection: &mut SqliteConnection, sql: &'static str) -> sqlx::Result<()> {
+        connection.execute(sql).await.map(drop)
     }
 }
 

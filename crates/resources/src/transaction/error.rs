@@ -19,7 +19,8 @@ pub enum TxError<E> {
     #[error("no transaction could be begun: {0}")]
     NotBegun(#[source] sqlx::Error),
     /// The database has refused to commit, and rolled back: a constraint that is looked at last, a conflict with another
-    /// transaction, or a statement that had failed and whose error the body has kept to itself.
+    /// transaction, or a statement that had failed and whose error the body has kept to itself. Or it was not asked, because
+    /// a [`savepoint`](super::savepoint()) had been dropped.
     #[error("not committed: {0}")]
     NotCommitted(#[source] sqlx::Error),
     /// COMMIT was sent, and not answered: it is committed, or it is not. Look for what it would have written, by a key that
@@ -45,7 +46,7 @@ pub enum TxError<E> {
     /// It was to begin where a connection of the same pool is held: in the body of another transaction, or of
     /// [`with_connection`](crate::database::with_connection). It would wait for a second connection with the first in hand,
     /// and see nothing of what another transaction has done. Pass the connection on; in a transaction, take a
-    /// [`savepoint`](super::savepoint).
+    /// [`savepoint`](super::savepoint()).
     #[error(
         "a transaction ({inner}) by one who holds a connection of the same pool (asked for at {outer}): pass that one on"
     )]

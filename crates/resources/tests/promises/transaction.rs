@@ -7,7 +7,9 @@ use resources::{
 };
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection,
-    SqlitePool, pool::PoolOptions, sqlite::SqlitePoolOptions,
+    SqlitePool,
+    pool::PoolOptions,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use std::{
     cell::Cell,
@@ -19,6 +21,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::Poll,
     time::Duration,
 };
 use testing::{
@@ -226,7 +229,11 @@ fn dropped_at_any_await_in_sqlite_all_is_there_or_nothing_and_nobody_borrows_an_
                     .retry(times(3), &pool, async |tx: &mut SqliteConnection| pay(tx, 30).await)
                     .await
                     .unwrap();
-                savepoint(&mut *pool.acquire().await.unwrap(), async |tx| pay(tx, 10).await).await.unwrap();
+                transaction(&pool, async |tx: &mut SqliteConnection| {
+                    savepoint(tx, async |tx| pay(tx, 10).await).await
+                })
+                .await
+                .unwrap();
             }
         },
         async |database| {
@@ -494,22 +501,6 @@ fn ok_means_committed_also_if_the_body_has_kept_an_error_to_itself() {
 #[test]
 fn a_failed_rollback_keeps_both_errors_and_throws_the_connection_away() {
     run(async {
-        let database = in_memory(1).await;
-        let ended = transaction(database.pool(), async |tx: &mut SqliteConnection| {
-            pay(tx, 30).await?;
-            tx.execute("ROLLBACK").await?;
-            Err::<(), _>(sqlx::Error::RowNotFound)
-        });
-        let error = ended.await.unwrap_err();
-        let TxError::NotRolledBack { error: sqlx::Error::RowNotFound, rollback } = &error else {
-            panic!("{error}")
-        };
-        assert!(rollback.to_string().contains("no transaction is active"), "{rollback}");
-        assert!(
-            error.to_string().contains("no rows") && error.to_string().contains("no transaction is active")
-        );
-        all_or_nothing(database.pool()).await.unwrap();
-
         let Some(database) = postgres(2).await else { return };
         let pool = database.pool();
         let ended = transaction(pool, async |tx: &mut PgConnection| {
@@ -542,6 +533,225 @@ fn a_transaction_that_sqlite_has_ended_by_itself_is_no_success_and_spoils_no_con
     });
 }
 
+/// A database of which nothing is left when its only connection is thrown away.
+async fn gone_with_its_connection() -> SqlitePool {
+    let options = SqliteConnectOptions::new().in_memory(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    pool.execute(ACCOUNTS).await.unwrap();
+    pool
+}
+
+#[test]
+fn what_sqlite_has_ended_by_itself_is_rolled_back_and_its_connection_stays() {
+    run(async {
+        let pool = gone_with_its_connection().await;
+        let ended_by: &[&'static str] = &[
+            "INSERT OR ROLLBACK INTO accounts VALUES ('ada', 0)",
+            "INSERT INTO forbidden VALUES (1)",
+            "ROLLBACK",
+        ];
+        pool.execute(
+            "CREATE TABLE forbidden (n); CREATE TRIGGER no BEFORE INSERT ON forbidden \
+             BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+        )
+        .await
+        .unwrap();
+        for sql in ended_by {
+            let ended = transaction(&pool, async |tx: &mut SqliteConnection| {
+                pay(tx, 30).await?;
+                tx.execute(*sql).await?;
+                Err::<(), _>(sqlx::Error::RowNotFound)
+            });
+            let ended = ended.await;
+            assert!(matches!(ended, Err(TxError::Failed(_))), "{sql}: {ended:?}");
+            all_or_nothing(&pool).await.unwrap();
+            assert_eq!(ada(&pool).await, 50, "{sql}");
+        }
+        // And the next one commits.
+        transaction(&pool, async |tx: &mut SqliteConnection| pay(tx, 30).await).await.unwrap();
+        pool.execute("UPDATE accounts SET balance = 50").await.unwrap();
+        assert_eq!(ada(&pool).await, 50);
+    });
+}
+
+#[test]
+fn after_sqlite_has_ended_it_by_itself_nothing_more_is_written() {
+    run(async {
+        let pool = gone_with_its_connection().await;
+        let rows = async || {
+            let sql = "SELECT count(*) FROM accounts";
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&pool).await.unwrap()
+        };
+        for fails in [true, false] {
+            let ended = transaction(&pool, async |tx: &mut SqliteConnection| {
+                pay(tx, 30).await?;
+                tx.execute("INSERT OR ROLLBACK INTO accounts VALUES ('ada', 0)").await.unwrap_err();
+                // By itself, in a savepoint, and in a transaction of sqlx's own.
+                tx.execute("INSERT INTO accounts VALUES ('eve', 0)").await.unwrap_err();
+                tx.execute("UPDATE accounts SET balance = 0; SELECT 1").await.unwrap_err();
+                savepoint(tx, async |tx| tx.execute("INSERT INTO accounts VALUES ('eve', 0)").await)
+                    .await
+                    .unwrap_err();
+                if fails { Err(sqlx::Error::RowNotFound) } else { Ok(()) }
+            });
+            match (fails, ended.await) {
+                (true, Err(TxError::Failed(sqlx::Error::RowNotFound)))
+                | (false, Err(TxError::NotCommitted(_))) => {}
+                (_, ended) => panic!("{ended:?}"),
+            }
+            assert_eq!((rows().await, ada(&pool).await), (2, 50));
+            all_or_nothing(&pool).await.unwrap();
+        }
+    });
+}
+
+/// Polls it until it has waited so many times, and drops it then. `None`: it was dropped.
+async fn dropped_after<F: Future>(waits: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut waited = 0;
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if waited == waits => Poll::Ready(None),
+        Poll::Pending => {
+            waited += 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_savepoint_that_is_dropped_at_any_await_costs_its_transaction_and_nothing_else_in_sqlite() {
+    run(async {
+        let pool = gone_with_its_connection().await;
+        // How many there are depends on how quickly SQLite's thread answers; the last of a round is dropped in its body.
+        for round in 0..20 {
+            for waits in 0.. {
+                let mut done = false;
+                let ended = transaction(&pool, async |tx: &mut SqliteConnection| {
+                    pay(tx, 5).await?;
+                    let point = savepoint(tx, async |tx| pay(tx, 10).await);
+                    done = dropped_after(waits, point).await.is_some();
+                    pay(tx, 5).await
+                });
+                let ended = ended.await;
+                all_or_nothing(&pool).await.unwrap();
+                if done {
+                    assert_eq!((ended.unwrap(), ada(&pool).await), (30, 30));
+                    break;
+                }
+                assert!(matches!(ended, Err(TxError::NotCommitted(_))), "{round}, {waits}: {ended:?}");
+                assert_eq!(ada(&pool).await, 50, "{round}, {waits}");
+            }
+            pool.execute("UPDATE accounts SET balance = 50").await.unwrap();
+            let ended = transaction(&pool, async |tx: &mut SqliteConnection| {
+                timeout(ms(2), stays_in_a_savepoint(tx)).await.unwrap_err();
+                pay(tx, 5).await
+            });
+            assert!(matches!(ended.await, Err(TxError::NotCommitted(_))), "{round}");
+            all_or_nothing(&pool).await.unwrap();
+            assert_eq!(ada(&pool).await, 50, "{round}");
+        }
+    });
+}
+
+async fn stays_in_a_savepoint(tx: &mut SqliteConnection) -> sqlx::Result<()> {
+    let body = async |tx: &mut SqliteConnection| {
+        pay(tx, 10).await?;
+        pending().await
+    };
+    savepoint(tx, body).await
+}
+
+#[test]
+fn a_savepoint_that_is_dropped_at_any_await_costs_its_transaction_and_nothing_else_in_postgres() {
+    run(async {
+        let Some(database) = postgres(1).await else { return };
+        let pool = database.pool();
+        let first = pid(pool).await;
+        for waits in 0.. {
+            let (mut done, mut after) = (false, Ok(0));
+            let ended = transaction(pool, async |tx: &mut PgConnection| {
+                pay_in_postgres(tx, 5).await?;
+                let point = savepoint(tx, async |tx| pay_in_postgres(tx, 10).await);
+                done = dropped_after(waits, point).await.is_some();
+                after = pay_in_postgres(tx, 5).await;
+                Ok::<_, sqlx::Error>(())
+            });
+            let ended = ended.await;
+            let ada: i64 = sqlx::query_scalar(ADA).fetch_one(pool).await.unwrap();
+            if done {
+                ended.unwrap();
+                assert_eq!((after.unwrap(), ada), (30, 30));
+                break;
+            }
+            assert!(matches!(ended, Err(TxError::NotCommitted(_))), "{waits}: {ended:?}");
+            assert_eq!(ada, 50, "{waits}");
+            assert_eq!(pid(pool).await, first, "{waits}: the connection is as good as before");
+        }
+        // One whose statement fails after it was dropped, and the body goes on or does not.
+        for goes_on in [false, true] {
+            let ended = transaction(pool, async |tx: &mut PgConnection| {
+                pay_in_postgres(tx, 5).await?;
+                let late = savepoint(tx, async |tx| {
+                    tx.execute("SELECT 1 / (random() * 0)::int FROM pg_sleep(0.05)").await
+                });
+                timeout(ms(10), late).await.unwrap_err();
+                if goes_on {
+                    tx.execute("SELECT 1").await.ok();
+                }
+                Ok::<_, sqlx::Error>(())
+            });
+            let ended = ended.await;
+            assert!(matches!(ended, Err(TxError::NotCommitted(_))), "{ended:?}");
+            assert_eq!(pid(pool).await, first);
+        }
+        let sum: i64 = sqlx::query_scalar(SUM).fetch_one(pool).await.unwrap();
+        assert_eq!((sum, idle_in_transaction(pool).await), (100, 0));
+    });
+}
+
+#[test]
+fn a_savepoint_belongs_to_the_transaction_whose_connection_it_was_given() {
+    run(async {
+        let (one, two) = (gone_with_its_connection().await, gone_with_its_connection().await);
+        // Dropped within the inner transaction, it is the outer one that it costs.
+        let ended = transaction(&one, async |outer: &mut SqliteConnection| {
+            pay(outer, 10).await?;
+            let inner = transaction(&two, async |tx: &mut SqliteConnection| {
+                timeout(ms(20), stays_in_a_savepoint(outer)).await.unwrap_err();
+                savepoint(tx, async |tx| {
+                    savepoint(tx, async |tx| pay(tx, 3).await).await?;
+                    let fails = savepoint(tx, async |tx| {
+                        pay(tx, 3).await?;
+                        Err::<(), _>(sqlx::Error::RowNotFound)
+                    });
+                    fails.await.unwrap_err();
+                    pay(tx, 4).await
+                })
+                .await
+            });
+            inner.await.unwrap();
+            Ok::<_, sqlx::Error>(())
+        });
+        assert!(matches!(ended.await, Err(TxError::NotCommitted(_))));
+        assert_eq!((ada(&one).await, ada(&two).await), (50, 43));
+        // A panic that somebody catches is no better than a drop.
+        let ended = transaction(&one, async |tx: &mut SqliteConnection| {
+            let point = savepoint(tx, async |_| -> sqlx::Result<()> { panics("in it") });
+            AssertUnwindSafe(point).catch_unwind().await.unwrap_err();
+            pay(tx, 10).await
+        });
+        assert!(matches!(ended.await, Err(TxError::NotCommitted(_))));
+        // Where nobody would notice, there is none, and nothing is begun.
+        let mut bare = one.acquire().await.unwrap();
+        savepoint(&mut *bare, async |tx| pay(tx, 10).await).await.unwrap_err();
+        drop(bare);
+        all_or_nothing(&one).await.unwrap();
+        assert_eq!(ada(&one).await, 50);
+    });
+}
+
 #[test]
 fn a_savepoint_that_the_body_has_lost_ends_with_the_transaction() {
     run(async {
@@ -570,12 +780,6 @@ fn a_savepoint_undoes_what_failed_in_it_and_the_transaction_goes_on() {
                 tx.execute("SELECT 1 / 0").await
             });
             assert!(failed.await.unwrap_err().to_string().contains("zero"));
-            // Dropped in the middle, with a statement under way.
-            let slow = savepoint(tx, async |tx| {
-                pay_in_postgres(tx, 5).await?;
-                tx.execute("SELECT pg_sleep(0.05)").await
-            });
-            timeout(ms(20), slow).await.unwrap_err();
             savepoint(tx, async |tx| pay_in_postgres(tx, 30).await).await
         });
         assert_eq!(ended.await.unwrap(), 20);
