@@ -97,8 +97,9 @@ pub async fn connect<T, E>(
 ) -> Result<Ready<T>, ConnectError<E>> {
     // ANCHOR: connect
     let mut stack = ExitStack::new(reaper);
-    // Dropped here, the steps go first, with what they were lent, and then the stack is left to the reaper.
-    match AssertUnwindSafe(steps(&mut stack)).catch_unwind().await {
+    // Dropped here, the steps go first, with what they were lent, and then the stack is left to the reaper. They are called
+    // in there, too: they may panic before they have given their future.
+    match AssertUnwindSafe(async { steps(&mut stack).await }).catch_unwind().await {
         Ok(Ok(value)) => Ok(Ready { value, stack }),
         Ok(Err(error)) => Err(ConnectError { error, undone: stack.close().await }),
         Err(panic) => {

@@ -172,7 +172,8 @@ impl Lifespan {
             biased;
             why = stops.nth(1) => Err(Ok(Reason::Asked(why))),
             who = ended.wait() => Err(Ok(Reason::Ended(who))),
-            started = AssertUnwindSafe(start(&mut starting)).catch_unwind() => match started {
+            // Called in there: it may panic before it has given its future.
+            started = AssertUnwindSafe(async { start(&mut starting).await }).catch_unwind() => match started {
                 Ok(started) => started.map_err(Err),
                 Err(payload) => {
                     Err(Err(StartError::Panicked { name: "start", message: panic_message(payload) }))

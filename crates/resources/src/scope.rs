@@ -143,8 +143,9 @@ where
     let name = name.into();
     let scoped = Scoped::acquire(reaper, name.clone(), acquire, release).await;
     let mut scoped = scoped.map_err(ScopeError::NotAcquired)?;
-    // Dropped in here, the body goes first, and then the guard hands its resource to the reaper.
-    let ended = AssertUnwindSafe(body(&mut scoped)).catch_unwind().await;
+    // Dropped in here, the body goes first, and then the guard hands its resource to the reaper. It is called in there, too:
+    // it may panic before it has given its future.
+    let ended = AssertUnwindSafe(async { body(&mut scoped).await }).catch_unwind().await;
     match (ended, scoped.close().await) {
         (Ok(Ok(value)), Ok(())) => Ok(value),
         (Ok(Ok(value)), Err(release)) => Err(ScopeError::NotReleased { value, release }),

@@ -65,8 +65,9 @@ pub async fn with_session(
         Err(error) => resume_unwind(error.into_panic()),
     };
     let Some(session) = &mut guard.session else { unreachable!("it was opened with one") };
-    // Dropped here, it ends; and then the guard. A panic waits until the session is closed.
-    let ended = AssertUnwindSafe(body(session)).catch_unwind().await;
+    // Dropped here, it ends; and then the guard. A panic waits until the session is closed, also one that comes when `body` is
+    // called: a plain function may panic before it gives its future.
+    let ended = AssertUnwindSafe(async { body(session).await }).catch_unwind().await;
     let closed = match guard.close() {
         // It catches its panics, and nobody aborts it.
         Some(closing) => closing.await.unwrap_or_else(|error| resume_unwind(error.into_panic())),

@@ -6,9 +6,10 @@ use common::{
     server::{Call, Outcome, Server, ServerError, Session, What},
 };
 use futures_util::FutureExt as _;
-use resources::{ConnectError, Lent, Ready, Reaper, connect};
+use resources::{ConnectError, ExitStack, Lent, Ready, Reaper, connect};
 use std::{
     error::Error as _,
+    future,
     panic::{AssertUnwindSafe, resume_unwind},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use testing::{every_await, sim};
 use tokio::{
     runtime::Builder,
     task::{JoinSet, yield_now},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 const fn ms(n: u64) -> Duration {
@@ -135,6 +136,22 @@ fn a_panic_in_a_step_goes_on_when_those_before_are_undone() {
             assert_eq!((drained.finished, drained.failed.len()), (0, usize::from(n > 0)));
         });
     }
+}
+
+/// It panics when it is called: there is no future to be polled.
+fn cursed(stack: &mut ExitStack) -> future::Ready<Result<(), ServerError>> {
+    stack.push("flag", sleep(ms(10)).map(Ok::<(), ServerError>));
+    resume_unwind(Box::new("cannot even begin"))
+}
+
+#[test]
+fn steps_that_panic_before_they_give_a_future_wait_for_their_undoing_as_well() {
+    sim(async |_| {
+        let (reaper, start) = (Reaper::new(LIMIT), Instant::now());
+        let panic = AssertUnwindSafe(connect(&reaper, cursed)).catch_unwind().await.unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"cannot even begin"));
+        assert_eq!((start.elapsed(), reaper.drain(LONG).await.finished), (ms(10), 0));
+    });
 }
 
 #[test]

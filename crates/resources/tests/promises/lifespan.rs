@@ -289,6 +289,20 @@ fn whichever_start_hangs_it_is_dropped_at_its_limit_and_those_before_it_stop() {
     }
 }
 
+/// It panics when it is called: there is no future to be polled.
+fn cursed(_: &mut Starting) -> std::future::Ready<Result<(), StartError>> {
+    std::panic::resume_unwind(Box::new("cannot even begin"))
+}
+
+#[test]
+fn a_start_that_panics_before_it_gives_a_future_is_an_error_as_well() {
+    sim(async |_| {
+        let error = Lifespan::new(GRACE).run(asks(&[100]), cursed).await.unwrap_err().error;
+        let StartError::Panicked { name: "start", message } = error else { panic!("{error}") };
+        assert_eq!(message, "cannot even begin");
+    });
+}
+
 #[test]
 fn whichever_start_panics_it_is_an_error_and_those_before_it_stop() {
     for k in 0..4 {

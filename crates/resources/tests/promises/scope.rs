@@ -115,11 +115,29 @@ fn a_panic_of_the_body_goes_on_when_it_is_released() {
             assert!(told.all().last().unwrap().starts_with(says), "{:?}", told.all());
         }
         assert_eq!((told.all().len(), server.left_open().len()), (2, 0));
-        // Also if the panic comes before the first await of the body, or while the body is made.
+        // Also if the panic comes before the first await of the body.
         let early = scope(&reaper, "s", server.open("b"), async |_| panics("early"), Session::close);
         let early = early.map(|ended: End<()>| ended);
         assert!(AssertUnwindSafe(early).catch_unwind().await.is_err());
         assert_eq!(server.left_open(), [""; 0]);
+    });
+}
+
+/// It panics when it is called: there is no future to be polled.
+fn cursed(session: &mut Session) -> std::future::Ready<Result<(), ServerError>> {
+    panics(if session.name() == "a" { "a cannot even begin" } else { "nor can another" })
+}
+
+#[test]
+fn a_body_that_panics_before_it_gives_a_future_waits_for_its_release_as_well() {
+    sim(async |_| {
+        let told = Told::default();
+        let (reaper, server) = (told.reaper(LONG), server());
+        let ended = scope(&reaper, "session", server.open("a"), cursed, Session::close);
+        let panic = AssertUnwindSafe(ended).catch_unwind().await.unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"a cannot even begin"));
+        assert_eq!(log(&server), [(What::Opened, 10), (What::Closing, 10), (What::Closed, 20)]);
+        assert_eq!((told.all().len(), reaper.drain(LONG).await.finished), (0, 0));
     });
 }
 
