@@ -285,7 +285,7 @@ async fn acquired<DB: sqlx::Database>(
     Err(match server {
         _ if !late.is_zero() && late >= limit / 2 => AcquireError::Blocked { late, evidence },
         // Which server has room for more than the pool is nobody's business: it wants no more.
-        Server::Refuses(error) if !all_known && !(full(&pool) && too_many(&error)) => {
+        Server::Refuses(error) if !(all_known || full(&pool) && too_many(&error)) => {
             AcquireError::Unreachable { refusal: Some(error), evidence }
         }
         Server::Silent(time) if !all_known && time >= limit / 5 => {
