@@ -2,6 +2,7 @@
 
 use crate::{Recorder, recorder};
 use std::{
+    any::Any,
     collections::HashMap,
     fmt,
     future::pending,
@@ -44,6 +45,7 @@ struct State {
     sessions: Vec<Standing>,
     log: Vec<Line>,
     early: bool,
+    payload: Payload,
     peak: usize,
 }
 
@@ -77,14 +79,25 @@ pub enum Outcome {
     Panic,
 }
 
-impl Outcome {
-    /// What the caller gets who does not get what was asked for.
-    fn error(self, call: Call, session: &str) -> ServerError {
-        if self == Self::Panic {
-            // Not `panic!`: a scripted panic is part of the case and has no business on the learner's screen.
-            std::panic::resume_unwind(Box::new(format!("{session} is cursed")));
+/// What a scripted panic carries; each of them is met in programs.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// A `String`, as of `panic!("{name} is cursed")`.
+    #[default]
+    Formatted,
+    /// A `&'static str`, as of `panic!("it is cursed")`.
+    Literal,
+    /// Something that is no text, as of `std::panic::panic_any(13_u32)`.
+    Other,
+}
+
+impl Payload {
+    fn of(self, session: &str) -> Box<dyn Any + Send> {
+        match self {
+            Self::Formatted => Box::new(format!("{session} is cursed")),
+            Self::Literal => Box::new("it is cursed"),
+            Self::Other => Box::new(13_u32),
         }
-        ServerError { call, session: session.to_owned() }
     }
 }
 
@@ -160,6 +173,13 @@ impl Server {
         self
     }
 
+    /// From now on, scripted panics carry this.
+    #[must_use = "it is set in place; bind or chain what is returned"]
+    pub fn panics_with(self, payload: Payload) -> Self {
+        self.lock().payload = payload;
+        self
+    }
+
     /// Opens a session. Nothing happens until the future is polled; it owns what it needs, so it can be spawned.
     ///
     /// # Errors
@@ -182,7 +202,7 @@ impl Server {
                         session.end();
                     }
                     server.write(&name, What::NotOpened);
-                    return Err(outcome.error(Call::Open, &name));
+                    return Err(server.error(outcome, Call::Open, &name));
                 }
                 Ok(early.unwrap_or_else(|| server.opened(&name)))
             };
@@ -229,6 +249,16 @@ impl Server {
         };
         self.write(name, What::Opened);
         Session { server: self.clone(), name: name.to_owned(), index, over: false }
+    }
+
+    /// What the caller gets who does not get what was asked for.
+    fn error(&self, outcome: Outcome, call: Call, session: &str) -> ServerError {
+        if outcome == Outcome::Panic {
+            let payload = self.lock().payload;
+            // Not `panic!`: a scripted panic is part of the case and has no business on the learner's screen.
+            std::panic::resume_unwind(payload.of(session));
+        }
+        ServerError { call, session: session.to_owned() }
     }
 
     /// Waits as long as the script says.
@@ -286,7 +316,7 @@ impl Session {
         let call = async {
             match self.server.outcome(Call::Ask, &self.name).await {
                 Outcome::Done => Ok(format!("{}: {id}", self.name)),
-                outcome => Err(outcome.error(Call::Ask, &self.name)),
+                outcome => Err(self.server.error(outcome, Call::Ask, &self.name)),
             }
         };
         self.server.recorder.try_lane(format!("ask {} for {id}", self.name), call).await
@@ -307,7 +337,7 @@ impl Session {
             self.end();
             let done = outcome == Outcome::Done;
             self.server.write(&self.name, if done { What::Closed } else { What::NotClosed });
-            if done { Ok(()) } else { Err(outcome.error(Call::Close, &self.name)) }
+            if done { Ok(()) } else { Err(self.server.error(outcome, Call::Close, &self.name)) }
         };
         recorder.try_lane(lane, call).await
     }

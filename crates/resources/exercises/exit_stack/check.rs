@@ -3,7 +3,7 @@
 use common::{
     Recorder, Verdict,
     draw::time,
-    server::{Call, Line, Outcome, Server, ServerError, Session, What},
+    server::{Call, Line, Outcome, Payload, Server, ServerError, Session, What},
     verdict::Kind,
 };
 use futures_util::{
@@ -70,24 +70,34 @@ pub(crate) fn check(make: impl Fn(TaskTracker) -> Box<dyn Stack>) -> Verdict {
             }
         }
         for script in &scripts[..4] {
-            for notice in [Notice::Unpolled, Notice::Panic] {
+            for notice in [Notice::Unpolled, Notice::Panic, Notice::ShutDown] {
                 one(make, script, notice)?;
             }
             for polls in 1..10 {
                 one(make, script, Notice::DropAtPoll(polls))?;
             }
         }
-        several(make, &scripts)
+        for payload in [Payload::Literal, Payload::Other] {
+            for script in &scripts {
+                if script.0.iter().any(|(_, outcome)| *outcome == Outcome::Panic) {
+                    one(make, &Script(script.0.clone(), payload), Notice::None)?;
+                }
+            }
+        }
+        several(make, &scripts, [Notice::None, Notice::Drop(ms(15)), Notice::None])?;
+        several(make, &scripts, [Notice::Drop(ms(5)), Notice::Drop(ms(15)), Notice::DropStack])?;
+        several(make, &scripts, [Notice::DropStack; 3])
     })
 }
 
 /// How long each closing takes and how it ends, in the order of the pushes.
 #[derive(Debug, Clone)]
-struct Script(Vec<(Duration, Outcome)>);
+struct Script(Vec<(Duration, Outcome)>, Payload);
 
 fn scripts() -> Vec<Script> {
     let script = |closings: &[(u64, Outcome)]| {
-        Script(closings.iter().map(|(millis, outcome)| (ms(*millis), *outcome)).collect())
+        let closings = closings.iter().map(|(millis, outcome)| (ms(*millis), *outcome));
+        Script(closings.collect(), Payload::Formatted)
     };
     let (done, fail, panic, hang) = (Outcome::Done, Outcome::Fail, Outcome::Panic, Outcome::Hang);
     let mut scripts = vec![
@@ -105,7 +115,7 @@ fn scripts() -> Vec<Script> {
     scripts.extend((0..3).map(|seed| {
         let drawn = latencies(seed, 4);
         let outcomes = [done, fail, done, panic];
-        Script(drawn.into_iter().zip(outcomes).collect())
+        Script(drawn.into_iter().zip(outcomes).collect(), Payload::Formatted)
     }));
     scripts
 }
@@ -118,6 +128,8 @@ enum Notice {
     DropStack,
     /// Whoever has the stack panics.
     Panic,
+    /// The program shuts down, and has closed `tasks`, when the stack is dropped.
+    ShutDown,
     /// `close` is called and dropped before it was polled.
     Unpolled,
     /// `close` is dropped after a time.
@@ -129,7 +141,7 @@ enum Notice {
 impl Script {
     fn server(&self, recorder: &Recorder, shift: usize) -> Server {
         let closings = self.0.iter().enumerate();
-        closings.fold(Server::new(recorder), |server, (n, (takes, outcome))| {
+        closings.fold(Server::new(recorder).panics_with(self.1), |server, (n, (takes, outcome))| {
             server.on(Call::Close, named(n + shift), *takes, *outcome)
         })
     }
@@ -169,6 +181,7 @@ impl Script {
             Notice::None => None,
             Notice::DropStack => Some(String::from("the stack is dropped")),
             Notice::Panic => Some(String::from("whoever has the stack panics")),
+            Notice::ShutDown => Some(String::from("the stack is dropped when `tasks` is closed already")),
             Notice::Unpolled => Some(String::from("`close` is dropped before it was polled")),
             Notice::Drop(after) => Some(format!("`close` is dropped after {}", time(after))),
             Notice::DropAtPoll(1) => Some(String::from("`close` is dropped when it was polled once")),
@@ -179,7 +192,12 @@ impl Script {
             1 => String::from("1 session"),
             n => format!("{n} sessions"),
         };
-        let parts: Vec<String> = [sessions].into_iter().chain(wrong).chain(notice).collect();
+        let payload = match self.1 {
+            Payload::Formatted => None,
+            Payload::Literal => Some(String::from("the panic has a `&'static str`")),
+            Payload::Other => Some(String::from("the panic has no text")),
+        };
+        let parts: Vec<String> = [sessions].into_iter().chain(wrong).chain(payload).chain(notice).collect();
         parts.join(", ")
     }
 }
@@ -206,7 +224,8 @@ fn one(make: Make<'_>, script: &Script, notice: Notice) -> Checked {
     let case = Case::run(script.name(notice), async |recorder| {
         let (server, tasks) = (script.server(&recorder, 0), TaskTracker::new());
         let seen = closed(make, script, 0, &server, &tasks, &recorder, notice).await;
-        let tracked = waited(&tasks, &recorder).await;
+        let mut tracked = waited(&tasks, &recorder).await;
+        tracked.closed &= notice != Notice::ShutDown;
         (seen, tracked, server.log())
     })
     .map_err(breaks_when_cursed)?;
@@ -225,12 +244,17 @@ fn breaks_when_cursed(verdict: Box<Verdict>) -> Box<Verdict> {
     verdict
 }
 
-/// Several stacks with the same `tasks`; the second is dropped in the middle. None of them waits for another.
-fn several(make: Make<'_>, scripts: &[Script]) -> Checked {
+/// Several stacks with the same `tasks`; one or all are dropped in the middle. None of them waits for another.
+fn several(make: Make<'_>, scripts: &[Script], notices: [Notice; 3]) -> Checked {
     let chosen = [&scripts[0], &scripts[3], &scripts[6]];
-    let notices = [Notice::None, Notice::Drop(ms(15)), Notice::None];
-    let name =
-        "three stacks with the same `tasks` are closed at once, the second `close` is dropped after 15 ms";
+    let name = format!(
+        "three stacks with the same `tasks`, {}",
+        match notices {
+            [Notice::None, ..] => "closed at once; the second `close` is dropped after 15 ms",
+            [Notice::DropStack, ..] => "all of which are dropped",
+            _ => "closed at once, and all of that is dropped in the middle",
+        }
+    );
     let case = Case::run(name, async |recorder| {
         let tasks = TaskTracker::new();
         let servers: Vec<Server> =
@@ -276,6 +300,11 @@ async fn closed(
     let close = |stack: Box<dyn Stack>| recorder.lane("stack.close()", stack.close());
     let told = match notice {
         Notice::None => Some(close(stack).await),
+        Notice::ShutDown => {
+            tasks.close();
+            drop(stack);
+            None
+        }
         Notice::DropStack => {
             drop(stack);
             None
@@ -421,7 +450,7 @@ fn hold<T>(
         free = (ends.at, Some(name));
     }
     let Some((failures, at)) = &seen.told else { return Ok(()) };
-    let wrong = wanted.iter().filter_map(|n| Some((*n, wrong(&script.0[*n], named(n + shift))?)));
+    let wrong = wanted.iter().filter_map(|n| Some((*n, wrong(&script.0[*n], named(n + shift), script.1)?)));
     let wrong: Vec<String> = wrong.map(|(n, what)| format!("{}: {what}", named(n + shift))).collect();
     let told: Vec<String> =
         failures.iter().map(|(name, error)| format!("{name}: {}", described(error))).collect();
@@ -442,7 +471,7 @@ fn hold<T>(
 }
 
 /// What is to be told of a closing, if anything.
-fn wrong((takes, outcome): &(Duration, Outcome), session: &str) -> Option<String> {
+fn wrong((takes, outcome): &(Duration, Outcome), session: &str, payload: Payload) -> Option<String> {
     match outcome {
         Outcome::Hang => Some(described(&CloseError::TimedOut { limit: LIMIT })),
         _ if *takes > LIMIT => Some(described(&CloseError::TimedOut { limit: LIMIT })),
@@ -451,7 +480,15 @@ fn wrong((takes, outcome): &(Duration, Outcome), session: &str) -> Option<String
             let error = ServerError { call: Call::Close, session: session.to_owned() };
             Some(described(&CloseError::Failed(error)))
         }
-        Outcome::Panic => Some(described(&CloseError::Panicked { message: format!("{session} is cursed") })),
+        Outcome::Panic => {
+            let message = match payload {
+                Payload::Formatted => format!("{session} is cursed"),
+                Payload::Literal => String::from("it is cursed"),
+                // It says nothing, and so anything may be said of it.
+                Payload::Other => String::new(),
+            };
+            Some(described(&CloseError::Panicked { message }))
+        }
     }
 }
 

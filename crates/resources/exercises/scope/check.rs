@@ -4,7 +4,7 @@ use common::{
     Recorder, Verdict,
     draw::time,
     recorder::panic_message,
-    server::{Call, Line, Outcome, Server, ServerError, Session, What},
+    server::{Call, Line, Outcome, Payload, Server, ServerError, Session, What},
     verdict::Kind,
 };
 use futures_util::{
@@ -12,7 +12,13 @@ use futures_util::{
     future::{BoxFuture, join_all},
 };
 use resources::{CloseError, ScopeError};
-use std::{future::poll_fn, panic::AssertUnwindSafe, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, resume_unwind},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 use testing::{
     Case, Checked,
     case::{breaks, verdict},
@@ -31,13 +37,21 @@ const GRAIN: Duration = ms(2);
 /// A shutdown that has waited so long waits for ever.
 const GIVEN_UP: Duration = Duration::from_secs(20);
 const NAMES: [&str; 5] = ["ada", "bo", "cy", "dee", "eli"];
+/// Its body panics when it is called.
+const AT_ONCE: &str = "fay";
+/// What any panic says here that says something.
+const CURSED: &str = "is cursed";
 
 type Ended = Result<String, ScopeError<String, ServerError, ServerError>>;
 type Answer<'a> = &'a dyn Fn(Server, &'static str, TaskTracker) -> BoxFuture<'static, Ended>;
 
 /// The body that each answer is given: what becomes of it is in the server's script.
-pub(crate) async fn ask(session: &mut Session) -> Result<String, ServerError> {
-    session.ask(7).await
+pub(crate) fn ask(session: &mut Session) -> impl Future<Output = Result<String, ServerError>> + Send {
+    if session.name() == AT_ONCE {
+        // Before there is a future that could be polled within anything.
+        resume_unwind(Box::new(CURSED));
+    }
+    session.ask(7)
 }
 
 /// Holds an answer against the rules of the exercise.
@@ -50,6 +64,11 @@ where
         let scripts = scripts();
         for script in &scripts {
             one(answer, script, Leaves::Never)?;
+        }
+        for payload in [Payload::Literal, Payload::Other] {
+            for script in scripts.iter().filter(|script| script.panics()) {
+                one(answer, &Script { payload, ..script.clone() }, Leaves::Never)?;
+            }
         }
         // First where the session is there when the answer is; then where the server is quicker.
         for early in [false, true] {
@@ -64,7 +83,13 @@ where
                 }
             }
         }
-        several(answer)
+        for after in scripts[0].moments() {
+            one(answer, &scripts[0], Leaves::Panics(after))?;
+        }
+        for (count, leavers) in [(2, &[1][..]), (5, &[1]), (2, &[0, 1]), (5, &[0, 1, 4])] {
+            several(answer, count, leavers)?;
+        }
+        Ok(())
     })
 }
 
@@ -75,6 +100,7 @@ struct Script {
     ask: (Duration, Outcome),
     close: (Duration, Outcome),
     early: bool,
+    payload: Payload,
 }
 
 /// When the caller is dropped.
@@ -82,6 +108,8 @@ struct Script {
 enum Leaves {
     Never,
     After(Duration),
+    /// The caller panics: dropped after a time, while that unwinds.
+    Panics(Duration),
     /// When it has been polled so many times.
     AfterPolls(usize),
     /// When it has been polled so many times, and is woken once more: what it waited for is there.
@@ -92,7 +120,7 @@ fn scripts() -> Vec<Script> {
     use Outcome::{Done, Fail, Hang, Panic};
     let script = |millis: [u64; 3], outcomes: [Outcome; 3]| {
         let [open, ask, close] = std::array::from_fn(|n| (ms(millis[n]), outcomes[n]));
-        Script { open, ask, close, early: false }
+        Script { open, ask, close, early: false, payload: Payload::Formatted }
     };
     let mut scripts = vec![
         script([20, 30, 10], [Done, Done, Done]),
@@ -105,6 +133,9 @@ fn scripts() -> Vec<Script> {
         script([20, 10, 30], [Done, Done, Panic]),
         script([20, 10, 30], [Done, Fail, Panic]),
         script([20, 10, 30], [Done, Panic, Panic]),
+        // It panics when it is called.
+        script([20, 0, 10], [Done, Panic, Done]),
+        script([20, 0, 10], [Done, Panic, Panic]),
         // Longer than the bound is for everything together, and for the closing alone.
         script([30, 40, 45], [Done, Done, Done]),
         script([10, 20, 200], [Done, Done, Done]),
@@ -121,8 +152,18 @@ impl Script {
     fn on(&self, server: Server, name: &str) -> Server {
         let server = [(Call::Open, self.open), (Call::Ask, self.ask), (Call::Close, self.close)]
             .into_iter()
-            .fold(server, |server, (call, (latency, outcome))| server.on(call, name, latency, outcome));
+            .fold(server, |server, (call, (latency, outcome))| server.on(call, name, latency, outcome))
+            .panics_with(self.payload);
         if self.early { server.opens_at_once() } else { server }
+    }
+
+    fn panics(&self) -> bool {
+        [self.ask.1, self.close.1].contains(&Outcome::Panic)
+    }
+
+    /// The session of one that is alone.
+    fn session(&self) -> &'static str {
+        if self.ask == (Duration::ZERO, Outcome::Panic) { AT_ONCE } else { NAMES[0] }
     }
 
     /// In the middle of each call, and in the moment in which it ends.
@@ -164,6 +205,7 @@ impl Script {
         let mut parts = vec![match leaves {
             Leaves::Never => String::from("nobody leaves"),
             Leaves::After(after) => format!("dropped after {}", time(after)),
+            Leaves::Panics(after) => format!("its caller panics after {}", time(after)),
             Leaves::AfterPolls(1) => String::from("dropped after its first poll"),
             Leaves::AfterPolls(polls) => format!("dropped after {polls} polls"),
             Leaves::WhenWoken(1) => String::from("dropped when it is woken"),
@@ -175,8 +217,16 @@ impl Script {
                 Outcome::Done => {}
                 Outcome::Fail => parts.push(format!("{what} fails")),
                 Outcome::Hang => parts.push(format!("{what} hangs")),
+                Outcome::Panic if what == "the body" && self.session() == AT_ONCE => {
+                    parts.push(String::from("the body panics when it is called"));
+                }
                 Outcome::Panic => parts.push(format!("{what} panics")),
             }
+        }
+        match self.payload {
+            Payload::Formatted => {}
+            Payload::Literal => parts.push(String::from("with a `&'static str`")),
+            Payload::Other => parts.push(String::from("with what is no text")),
         }
         if self.close.0 > BOUND {
             parts.push(format!("closing takes {}", time(self.close.0)));
@@ -212,10 +262,11 @@ struct Seen {
 }
 
 fn one(answer: Answer<'_>, script: &Script, leaves: Leaves) -> Checked {
+    let name = script.session();
     let case = Case::run(script.name(leaves), async |recorder| {
-        let server = script.on(Server::new(&recorder), NAMES[0]);
+        let server = script.on(Server::new(&recorder), name);
         let tasks = TaskTracker::new();
-        let call = answer(server.clone(), NAMES[0], tasks.clone());
+        let call = answer(server.clone(), name, tasks.clone());
         let seen = called(call, &recorder, leaves).await;
         let left = left(&tasks, &server, &recorder).await;
         (seen, left, server.log())
@@ -227,42 +278,41 @@ fn one(answer: Answer<'_>, script: &Script, leaves: Leaves) -> Checked {
     ))?;
     let (seen, left, log) = &case.value;
     let leaves_early = matches!(leaves, Leaves::AfterPolls(_));
-    hold(&case, script, NAMES[0], seen, log, leaves_early)?;
+    hold(&case, script, name, seen, log, leaves_early)?;
     tracked(&case, left, log)
 }
 
-/// Several at once, in one tracker; the second is dropped, the others don't notice.
-fn several(answer: Answer<'_>) -> Checked {
+/// Several at once, in one tracker; some are dropped, the others don't notice.
+fn several(answer: Answer<'_>, count: usize, leavers: &[usize]) -> Checked {
     let all = scripts();
-    for count in [2, 5] {
-        let leaves = |n| if n == 1 { Leaves::After(ms(25)) } else { Leaves::Never };
-        let case =
-            Case::run(format!("{count} at once, the second is dropped after 25 ms"), async |recorder| {
-                let tasks = TaskTracker::new();
-                let server = NAMES[..count]
-                    .iter()
-                    .zip(&all)
-                    .fold(Server::new(&recorder), |server, (name, script)| script.on(server, name));
-                let calls = NAMES[..count].iter().enumerate().map(|(n, name)| {
-                    called(answer(server.clone(), name, tasks.clone()), &recorder, leaves(n))
-                });
-                let seen = join_all(calls).await;
-                let left = left(&tasks, &server, &recorder).await;
-                (seen, left, server.log())
-            })?;
-        let (seen, left, log) = &case.value;
-        for ((seen, script), name) in seen.iter().zip(&all).zip(NAMES) {
-            hold(&case, script, name, seen, log, false)?;
-        }
-        tracked(&case, left, log)?;
-        case.rule(
-            "tracked",
-            !left.closed_tasks,
-            "`tasks` is the program's: it is not closed when a session is",
-            "it was closed, before the shutdown",
-        )?;
+    let leaves = |n| if leavers.contains(&n) { Leaves::After(ms(25)) } else { Leaves::Never };
+    let names: Vec<&str> = leavers.iter().map(|n| NAMES[*n]).collect();
+    let name = format!("{count} at once, dropped after 25 ms: {}", names.join(", "));
+    let case = Case::run(name, async |recorder| {
+        let tasks = TaskTracker::new();
+        let server = NAMES[..count]
+            .iter()
+            .zip(&all)
+            .fold(Server::new(&recorder), |server, (name, script)| script.on(server, name));
+        let calls = NAMES[..count]
+            .iter()
+            .enumerate()
+            .map(|(n, name)| called(answer(server.clone(), name, tasks.clone()), &recorder, leaves(n)));
+        let seen = join_all(calls).await;
+        let left = left(&tasks, &server, &recorder).await;
+        (seen, left, server.log())
+    })?;
+    let (seen, left, log) = &case.value;
+    for ((seen, script), name) in seen.iter().zip(&all).zip(NAMES) {
+        hold(&case, script, name, seen, log, false)?;
     }
-    Ok(())
+    tracked(&case, left, log)?;
+    case.rule(
+        "tracked",
+        !left.closed_tasks,
+        "`tasks` is the program's: it is not closed when a session is",
+        "it was closed, before the shutdown",
+    )
 }
 
 async fn called(call: BoxFuture<'static, Ended>, recorder: &Recorder, leaves: Leaves) -> Seen {
@@ -281,6 +331,17 @@ async fn called(call: BoxFuture<'static, Ended>, recorder: &Recorder, leaves: Le
             () = sleep(after) => None,
             told = call => Some(told),
         },
+        Leaves::Panics(after) => {
+            let caller = async {
+                let call = pin!(call);
+                select! {
+                    biased;
+                    () = sleep(after) => resume_unwind(Box::new("the caller panics")),
+                    told = call => Some(told),
+                }
+            };
+            AssertUnwindSafe(caller).catch_unwind().await.unwrap_or_default()
+        }
         Leaves::AfterPolls(polls) => polled(call, polls, false).await,
         Leaves::WhenWoken(polls) => polled(call, polls, true).await,
     };
@@ -436,7 +497,7 @@ fn tells<T>(case: &Case<T>, script: &Script, seen: &Seen, over: Option<Duration>
     let Some((told, at)) = &seen.told else { return Ok(()) };
     let wanted = wanted(script);
     let panicked = |text: &str| text.starts_with("a panic");
-    let seen = told_as(told);
+    let seen = told_as(script, told);
     let rule = match (script.open.1, panicked(&wanted) || panicked(&seen) || wanted.contains("panicked")) {
         (Outcome::Fail, _) => "opens",
         (_, true) => "panics",
@@ -455,20 +516,28 @@ fn tells<T>(case: &Case<T>, script: &Script, seen: &Seen, over: Option<Duration>
     case.rule(rule, seen == wanted, wanted, seen)
 }
 
+/// What a panic said, which is to be found in what is told: who caught it with a task has more words around it.
+fn said(script: &Script, message: &str) -> String {
+    match script.payload {
+        Payload::Other => String::new(),
+        _ if message.contains(CURSED) => format!(": it {CURSED}"),
+        _ => format!(": {message:?}"),
+    }
+}
+
 /// What who waits is to be told.
 fn wanted(script: &Script) -> String {
-    let session = NAMES[0];
     if script.open.1 == Outcome::Fail {
         return String::from("NotAcquired: it could not be opened");
     }
     let release = match script.end() {
         What::Closed => None,
-        What::Left => Some("not closed within 50 ms"),
-        _ if script.close.1 == Outcome::Panic => Some("closing panicked: is cursed"),
-        _ => Some("closing failed"),
+        What::Left => Some(String::from("not closed within 50 ms")),
+        _ if script.close.1 == Outcome::Panic => Some(format!("closing panicked{}", said(script, CURSED))),
+        _ => Some(String::from("closing failed")),
     };
     match (script.ask.1, release) {
-        (Outcome::Panic, _) => format!("a panic: {session} is cursed"),
+        (Outcome::Panic, _) => format!("a panic{}", said(script, CURSED)),
         (Outcome::Done, None) => String::from("the value"),
         (Outcome::Done, Some(release)) => format!("NotReleased: the value; {release}"),
         (_, None) => String::from("Body: the body's error; closed"),
@@ -477,7 +546,7 @@ fn wanted(script: &Script) -> String {
 }
 
 /// The same words for what was told.
-fn told_as(told: &Told) -> String {
+fn told_as(script: &Script, told: &Told) -> String {
     let value =
         |value: &str| if value.ends_with(": 7") { "the value".to_owned() } else { format!("{value:?}") };
     let error = |error: &ServerError| match error.call {
@@ -487,21 +556,12 @@ fn told_as(told: &Told) -> String {
     };
     let release = |release: &CloseError<ServerError>| match release {
         CloseError::Failed(failed) => error(failed).to_owned(),
-        CloseError::Panicked { message } => {
-            let said = message.split_once(' ').map_or(message.as_str(), |(_, said)| said);
-            format!("closing panicked: {said}")
-        }
+        CloseError::Panicked { message } => format!("closing panicked{}", said(script, message)),
         CloseError::TimedOut { limit } => format!("not closed within {}", time(*limit)),
         other => other.to_string(),
     };
     match told {
-        Told::Panicked(message) => {
-            let said = message.split_once(' ').filter(|(name, _)| NAMES.contains(name));
-            said.map_or_else(
-                || format!("a panic: {message}"),
-                |(_, said)| format!("a panic: {} {said}", NAMES[0]),
-            )
-        }
+        Told::Panicked(message) => format!("a panic{}", said(script, message)),
         Told::Ended(Ok(text)) => value(text),
         Told::Ended(Err(ScopeError::NotAcquired(failed))) => format!("NotAcquired: {}", error(failed)),
         Told::Ended(Err(ScopeError::Body { body, release: closed })) => {

@@ -71,5 +71,6 @@ pub async fn with_session(
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
-    panic.downcast_ref::<String>().cloned().unwrap_or_else(|| String::from("a panic"))
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| String::from("a panic"))
 }

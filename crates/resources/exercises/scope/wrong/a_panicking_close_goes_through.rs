@@ -56,7 +56,7 @@ pub async fn with_session(
         Err(error) => resume_unwind(error.into_panic()),
     };
     let Some(session) = &mut guard.session else { unreachable!("it was opened with one") };
-    let ended = AssertUnwindSafe(body(session)).catch_unwind().await;
+    let ended = AssertUnwindSafe(async { body(session).await }).catch_unwind().await;
     let closed = match guard.close() {
         Some(closing) => closing.await.unwrap_or_else(|error| resume_unwind(error.into_panic())),
         None => Ok(()),

@@ -32,7 +32,7 @@ pub async fn with_session(
     body: impl AsyncFnOnce(&mut Session) -> Result<String, ServerError>,
 ) -> Ended {
     let mut session = server.open(name).await.map_err(ScopeError::NotAcquired)?;
-    let ended = AssertUnwindSafe(body(&mut session)).catch_unwind().await;
+    let ended = AssertUnwindSafe(async { body(&mut session).await }).catch_unwind().await;
     let closed = closed(session).await;
     match (ended, closed) {
         (Ok(Ok(value)), Ok(())) => Ok(value),
@@ -43,5 +43,6 @@ pub async fn with_session(
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
-    panic.downcast_ref::<String>().cloned().unwrap_or_else(|| String::from("a panic"))
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| String::from("a panic"))
 }

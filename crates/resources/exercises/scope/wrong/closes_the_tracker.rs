@@ -58,7 +58,7 @@ pub async fn with_session(
         Err(error) => resume_unwind(error.into_panic()),
     };
     let Some(session) = &mut guard.session else { unreachable!("it was opened with one") };
-    let ended = AssertUnwindSafe(body(session)).catch_unwind().await;
+    let ended = AssertUnwindSafe(async { body(session).await }).catch_unwind().await;
     tasks.close();
     let closed = match guard.close() {
         Some(closing) => closing.await.unwrap_or_else(|error| resume_unwind(error.into_panic())),
@@ -73,5 +73,6 @@ pub async fn with_session(
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
-    panic.downcast_ref::<String>().cloned().unwrap_or_else(|| String::from("a panic"))
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| String::from("a panic"))
 }

@@ -55,7 +55,7 @@ pub async fn with_session(
     let session = opened.map_err(ScopeError::NotAcquired)?;
     let mut guard = Guard { session: Some(session), _open: tasks.token(), tasks: tasks.clone() };
     let Some(session) = &mut guard.session else { unreachable!() };
-    let ended = AssertUnwindSafe(body(session)).catch_unwind().await;
+    let ended = AssertUnwindSafe(async { body(session).await }).catch_unwind().await;
     let Some(session) = guard.session.take() else { unreachable!() };
     let closed = tasks.spawn(closed(session)).await.expect("it catches its panics");
     match (ended, closed) {
@@ -67,5 +67,6 @@ pub async fn with_session(
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
-    panic.downcast_ref::<String>().cloned().unwrap_or_else(|| String::from("a panic"))
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| String::from("a panic"))
 }
