@@ -16,7 +16,7 @@ use std::{
 };
 use testing::{Case, Checked, case::verdict, latencies, simulation::tasks_left};
 use tokio::{
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{sleep, timeout},
 };
 
@@ -48,6 +48,9 @@ where
                 crowd(answer, size, &holds)?;
             }
         }
+        for size in [2, 3] {
+            beside_an_opening(answer, size)?;
+        }
         for size in [1, 3] {
             hog(answer, size)?;
             for ending in ENDINGS {
@@ -55,6 +58,9 @@ where
             }
             for panics in [false, true] {
                 left_while_waiting(answer, size, panics)?;
+            }
+            for polls in 1..=3 {
+                left_while_lent(answer, size, polls)?;
             }
             for after in 0..=10 {
                 left_while_opening(answer, size, ms(after))?;
@@ -67,6 +73,7 @@ where
             for panicking in 1..=size {
                 panicked(answer, size, panicking)?;
             }
+            outlived(answer, size)?;
         }
         for seed in 0..12 {
             storm(answer, seed)?;
@@ -425,6 +432,82 @@ fn left_while_waiting(answer: Answer<'_>, size: usize, woken: bool) -> Checked {
     let expected = format!("user 3, who stays, has what comes back at {}", time(*back));
     case.rule("left", *got == Some(*back), expected, seen)?;
     exactly(&case, "left", *had, size)
+}
+
+/// All are idle, and one leaves when it has been polled so many times: what is there is lent, maybe, over an await.
+fn left_while_lent(answer: Answer<'_>, size: usize, polls: usize) -> Checked {
+    let name = format!("a pool of {size}, all of it idle: one leaves after {}", of(polls, "poll"));
+    let case = Case::run(name, async |recorder| {
+        let get = answer(server(&recorder), size_of(size));
+        drop(borrowed(&get, size).await);
+        let mut leaver = Box::pin(recorder.lane("leaver", get()));
+        for _ in 0..polls {
+            if poll!(&mut leaver).is_ready() {
+                break;
+            }
+            yield_now().await;
+        }
+        drop(leaver);
+        let had = to_be_had(&get, size).await;
+        over(get).await;
+        had
+    })?;
+    exactly(&case, "left", case.value, size)
+}
+
+/// The pool is dropped while all of it is lent.
+fn outlived(answer: Answer<'_>, size: usize) -> Checked {
+    let name = format!("a pool of {size} is dropped before its leases are");
+    let case = Case::run(name, async |recorder| {
+        let get = answer(server(&recorder), size_of(size));
+        let leases = borrowed(&get, size).await;
+        over(get).await;
+        // It takes no time: nobody is kept waiting by this join.
+        std::thread::spawn(move || drop(leases)).join().is_ok()
+    })?;
+    let expected = "a lease may be dropped later than its pool";
+    case.rule("returned", case.value, expected, "its destructor panicked")
+}
+
+/// While a session is opened for one, another one's comes back, and a third one waits.
+fn beside_an_opening(answer: Answer<'_>, size: usize) -> Checked {
+    let name = format!("a pool of {size}: one comes back while opening another takes 100 ms, and 2 wait");
+    let case = Case::run(name, async |recorder| {
+        let server = server(&recorder).on(Call::Open, &size.to_string(), ms(100), Outcome::Done);
+        let get = answer(server, size_of(size));
+        let mut others = borrowed(&get, size - 1).await;
+        let mut asking = JoinSet::new();
+        for user in ["user 1", "user 2"] {
+            let (get, clock) = (get.clone(), recorder.clone());
+            let asked = async move { get().await.map(|lease| (clock.now(), lease)) };
+            asking.spawn(recorder.lane(user, timeout(ms(1000), asked)));
+            sleep(ms(5)).await;
+        }
+        sleep(ms(20)).await;
+        let back = recorder.now();
+        drop(others.pop());
+        // Who is served first keeps what it has until both are.
+        let mut served = Vec::new();
+        let mut kept = Vec::new();
+        while let Some(asked) = asking.join_next().await {
+            if let Ok(Ok(Ok((at, lease)))) = asked {
+                served.push(at);
+                kept.push(lease);
+            }
+        }
+        drop((others, kept));
+        over(get).await;
+        (back, served)
+    })?;
+    let (back, served) = &case.value;
+    // The one for whom it is opened may have it, and leave what is opened to the other.
+    let first = served.first();
+    case.rule(
+        "concurrent",
+        first == Some(back),
+        format!("one of the two has at {} what comes back, and waits for no opening", time(*back)),
+        first.map_or_else(|| String::from("neither had one"), |at| format!("it had one at {}", time(*at))),
+    )
 }
 
 /// One leaves while a session is opened for it, and another one waits behind it.

@@ -5,6 +5,8 @@ mod solution;
 mod stub;
 mod wrong {
     pub(super) mod a_queue_of_sessions;
+    pub(super) mod an_actor_waits_for_openings;
+    pub(super) mod forgets_it_over_an_await;
     pub(super) mod forgets_the_permit_first;
     pub(super) mod forgets_the_place_in_a_panic;
     pub(super) mod gives_back_twice;
@@ -14,6 +16,7 @@ mod wrong {
     pub(super) mod leaves_between_wake_and_poll;
     pub(super) mod lends_what_a_panic_left;
     pub(super) mod looks_before_it_opens;
+    pub(super) mod no_lease_outlives_it;
     pub(super) mod opens_all_at_the_first;
     pub(super) mod opens_one_each_time;
     pub(super) mod opens_under_a_lock;
@@ -32,6 +35,8 @@ macro_rules! judged {
 
 testing::prove_exercise!(pool, judged: judged, wrong: [
     a_queue_of_sessions,
+    an_actor_waits_for_openings,
+    forgets_it_over_an_await,
     forgets_the_permit_first,
     forgets_the_place_in_a_panic,
     gives_back_twice,
@@ -41,6 +46,7 @@ testing::prove_exercise!(pool, judged: judged, wrong: [
     leaves_between_wake_and_poll,
     lends_what_a_panic_left,
     looks_before_it_opens,
+    no_lease_outlives_it,
     opens_all_at_the_first,
     opens_one_each_time,
     opens_under_a_lock,
