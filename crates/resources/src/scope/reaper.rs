@@ -236,8 +236,9 @@ impl Reaper {
     ///
     /// # Shape
     /// Returns as soon as nothing is pending, at the latest [`AFTER_ABORT`] after `within`: what is aborted is dropped before
-    /// this returns, unless it blocks its thread. It closes nothing: what is handed over later runs, and nobody waits for it.
-    /// So stop first what may hand something over: who is in the body of a [`scope()`](fn@crate::scope) is not pending.
+    /// this returns, unless it blocks its thread. What its destructors hand over has half of that time, and is then aborted
+    /// and named, too. A drain closes nothing: what is handed over later runs, and nobody waits for it. So stop first what
+    /// may hand something over: who is in the body of a [`scope()`](fn@crate::scope) is not pending.
     ///
     /// # Panics
     /// If the runtime has no timers.
@@ -247,11 +248,12 @@ impl Reaper {
     pub async fn drain(&self, within: Duration) -> Drained {
         // ANCHOR: drain
         if !self.empty_within(within).await {
-            let left: Vec<_> =
-                self.shared.ledger.borrow().pending.values().map(|(_, abort)| abort.clone()).collect();
-            // Outside of the lock: aborting wakes.
-            left.iter().for_each(AbortHandle::abort);
-            self.empty_within(AFTER_ABORT).await;
+            self.abort_pending();
+            // What the destructors hand over in turn may end well, for half of the time; in the other half it is aborted, too.
+            if !self.empty_within(AFTER_ABORT / 2).await {
+                // What is left after that blocks its thread. It is named below.
+                timeout(AFTER_ABORT / 2, self.abort_all()).await.ok();
+            }
         }
         // ANCHOR_END: drain
         let ledger = self.shared.ledger.borrow();
@@ -264,6 +266,26 @@ impl Reaper {
         }
     }
 
+    /// Aborts what is pending, and what that hands over in turn, until nothing is left.
+    async fn abort_all(&self) {
+        let mut ledger = self.shared.ledger.subscribe();
+        loop {
+            if ledger.borrow_and_update().is_empty() {
+                return;
+            }
+            self.abort_pending();
+            // Its error would mean that the sender is gone, which `self` holds.
+            ledger.changed().await.ok();
+        }
+    }
+
+    fn abort_pending(&self) {
+        let left: Vec<_> =
+            self.shared.ledger.borrow().pending.values().map(|(_, abort)| abort.clone()).collect();
+        // Outside of the lock: aborting wakes.
+        left.iter().for_each(AbortHandle::abort);
+    }
+
     async fn empty_within(&self, limit: Duration) -> bool {
         let mut ledger = self.shared.ledger.subscribe();
         // Its error would mean that the sender is gone, which `self` holds.
@@ -274,12 +296,11 @@ impl Reaper {
     fn hand_over(&self, name: Cow<'static, str>, work: BoxFuture<'static, Option<String>>) {
         let (abort, registration) = AbortHandle::new_pair();
         let mut number = 0;
-        self.shared.ledger.send_if_modified(|ledger| {
+        // A drain that is aborting looks again.
+        self.shared.ledger.send_modify(|ledger| {
             number = ledger.next;
             ledger.next += 1;
             ledger.pending.insert(number, (name, abort));
-            // Nobody waits for more.
-            false
         });
         let work = Abortable::new(AssertUnwindSafe(work).catch_unwind(), registration);
         // Nothing is left to wait for: the ledger knows when it has gone. A runtime that is gone drops it here.

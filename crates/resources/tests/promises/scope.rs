@@ -520,6 +520,34 @@ fn a_destructor_that_hands_over_while_it_is_aborted_is_drained_too() {
 }
 
 #[test]
+fn what_an_aborted_clean_up_hands_over_is_aborted_and_named_too() {
+    sim(async |_| {
+        let (reaper, ended) = (Reaper::new(LONG), Told::default());
+        // A guard in a guard in a guard: each is handed over when the one around it is dropped.
+        let mut held: Box<dyn Send> = Box::new(());
+        for name in ["third", "second", "first"] {
+            let ended = ended.clone();
+            held = Box::new(Scoped::new(&reaper, name, held, async move |_inner| {
+                sleep(LONG).await;
+                ended.note(name);
+                Ok::<_, String>(())
+            }));
+        }
+        drop(held);
+        let start = Instant::now();
+        let drained = reaper.drain(ms(10)).await;
+        assert_eq!(drained.abandoned, ["first", "second", "third"]);
+        assert_eq!(
+            (reaper.pending(), start.elapsed()),
+            (0, ms(10) + AFTER_ABORT / 2),
+            "nothing runs on behind the report"
+        );
+        sleep(LONG).await;
+        assert_eq!((ended.all().len(), reaper.drain(LONG).await), (0, drained));
+    });
+}
+
+#[test]
 fn what_blocks_its_thread_is_named_and_not_waited_for_for_ever() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (free, blocked) = std::sync::mpsc::channel::<()>();
