@@ -15,7 +15,11 @@ pub use requests::{Signals, signals};
 use futures_util::{FutureExt as _, Stream};
 use requests::Requests;
 use running::Running;
-use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    time::Duration,
+};
 use tokio::{
     select,
     sync::watch,
@@ -145,7 +149,8 @@ impl Lifespan {
     /// that has spawned, and does not own, runs on: `axum::serve` spawns its connections so.
     ///
     /// # Errors
-    /// [`NotStarted`], when a component could not be started, with the report on those that had been.
+    /// [`NotStarted`], when a component could not be started, with the report on those that had been. Also when a `start`
+    /// that is dropped at a request panics in a destructor: then the report's reason is that request.
     ///
     /// # Panics
     /// Before anything starts, outside a tokio runtime or without its timers. Panics of components and of `start` come
@@ -167,22 +172,21 @@ impl Lifespan {
         let mut stops = Requests::new(stops.as_mut());
         let mut starting = Starting { running: Running::new(self.phase) };
         let ended = starting.running.first_ended();
+        let panicked = |payload| StartError::Panicked { name: "start", message: panic_message(payload) };
+        // Called in there: it may panic before it has given its future.
+        let mut work = Box::pin(AssertUnwindSafe(async { start(&mut starting).await }).catch_unwind());
         let started = select! {
             // Who is asked to stop starts nothing more.
             biased;
-            why = stops.nth(1) => Err(Ok(Reason::Asked(why))),
-            who = ended.wait() => Err(Ok(Reason::Ended(who))),
-            // Called in there: it may panic before it has given its future.
-            started = AssertUnwindSafe(async { start(&mut starting).await }).catch_unwind() => match started {
-                Ok(started) => started.map_err(Err),
-                Err(payload) => {
-                    Err(Err(StartError::Panicked { name: "start", message: panic_message(payload) }))
-                }
-            },
+            why = stops.nth(1) => Err(Reason::Asked(why)),
+            who = ended.wait() => Err(Reason::Ended(who)),
+            started = &mut work => Ok(started.unwrap_or_else(|payload| Err(panicked(payload)))),
         };
+        // A destructor in it may panic: then there is still all that has started.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(work))).map_err(panicked);
         let mut running = starting.running;
         let (reason, error, lame_duck) = match started {
-            Ok(()) => {
+            Ok(Ok(())) => {
                 running.is_ready();
                 let reason = select! {
                     biased;
@@ -191,8 +195,8 @@ impl Lifespan {
                 };
                 (reason, None, self.lame_duck)
             }
-            Err(Ok(reason)) => (reason, None, Duration::ZERO),
-            Err(Err(error)) => (Reason::NotStarted, Some(error), Duration::ZERO),
+            Ok(Err(error)) => (Reason::NotStarted, Some(error), Duration::ZERO),
+            Err(reason) => (reason, dropped.err(), Duration::ZERO),
         };
         let report = running.stop(reason, lame_duck, self.grace, &mut stops).await;
         // ANCHOR_END: run
@@ -292,11 +296,13 @@ impl Starting {
         limit: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, StartError> {
-        match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
+        // In the block, the work is dropped before the catch is over, and its error converted.
+        let work = async { timeout(limit, work).await.map(|ended| ended.map_err(Into::into)) };
+        match AssertUnwindSafe(work).catch_unwind().await {
             Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(StartError::Failed { name, source: error.into() }),
-            Ok(Err(payload)) => Err(StartError::Panicked { name, message: panic_message(payload) }),
-            Err(_elapsed) => Err(StartError::TimedOut { name, limit }),
+            Ok(Ok(Err(source))) => Err(StartError::Failed { name, source }),
+            Ok(Err(_elapsed)) => Err(StartError::TimedOut { name, limit }),
+            Err(payload) => Err(StartError::Panicked { name, message: panic_message(payload) }),
         }
     }
 }

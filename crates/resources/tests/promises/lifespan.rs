@@ -533,14 +533,62 @@ fn the_first_request_during_an_end_that_began_by_itself_is_not_the_second() {
     }
 }
 
-#[test]
-fn a_stop_that_fails_or_panics_is_told_and_keeps_nobody_from_stopping() {
-    struct Cursed;
-    impl Drop for Cursed {
-        fn drop(&mut self) {
+/// Its destructor panics, but not while something else does.
+struct Cursed;
+
+impl Drop for Cursed {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
             std::panic::resume_unwind(Box::new("cursed"));
         }
     }
+}
+
+#[test]
+fn a_start_with_a_destructor_that_panics_is_an_error_and_what_has_started_is_stopped() {
+    // Dropped at a request, and because a component has ended.
+    for (ends, why) in [(false, Reason::Asked("SIGTERM")), (true, Reason::Ended("batcher"))] {
+        sim(async move |_| {
+            let log = Log::new();
+            let run = Lifespan::new(GRACE).run(asks(&[100]), async |app| {
+                add(app, &log, "pool", LIMITS, 20).await?;
+                if ends {
+                    let run = async |_stop: CancellationToken| {
+                        sleep(ms(50)).await;
+                        Ok::<_, Infallible>(())
+                    };
+                    app.start("batcher", LIMITS, async { Ok::<_, Infallible>(((), run)) }).await?;
+                }
+                let _cursed = Cursed;
+                pending().await
+            });
+            let NotStarted { error, report, .. } = run.await.unwrap_err();
+            assert!(
+                matches!(&error, StartError::Panicked { name: "start", message } if message == "cursed"),
+                "{error}"
+            );
+            assert_eq!((report.reason, report.took), (why, ms(20)));
+            assert_eq!(log.lines(), ["pool started", "pool asked", "pool gone"]);
+        });
+    }
+}
+
+#[test]
+fn a_start_that_panics_when_it_is_dropped_at_its_limit_is_named() {
+    let (ended, log) = bad_start(2, async |app, _| {
+        app.step("bad", ms(70), async {
+            let _cursed = Cursed;
+            pending::<Result<(), Infallible>>().await
+        })
+        .await
+    });
+    let error = ended.unwrap_err().error;
+    assert!(matches!(&error, StartError::Panicked { name: "bad", .. }), "{error}");
+    assert_eq!(log.lines().last().unwrap(), "pool gone");
+}
+
+#[test]
+fn a_stop_that_fails_or_panics_is_told_and_keeps_nobody_from_stopping() {
     sim(async |_| {
         let log = Log::new();
         let report = Lifespan::new(GRACE)
