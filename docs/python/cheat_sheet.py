@@ -10,10 +10,16 @@ import unittest
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 # ANCHOR_END: imports
+# ANCHOR: resources_imports
+import signal
+import sqlite3
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.request import urlopen
+# ANCHOR_END: resources_imports
 import multiprocessing
+import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import asynccontextmanager
 from math import factorial
 from pathlib import Path
 
@@ -386,6 +392,222 @@ async def open_and_close() -> None:
     assert row == "page 1" and not connection.open
 
 
+# The sessions that are open, in the order of their opening.
+left_open: list[str] = []
+
+
+class Session:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def ask(self, id: int) -> str:
+        await asyncio.sleep(0)
+        return f"{self.name}: {id}"
+
+    async def close(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        left_open.remove(self.name)
+
+
+async def open_session(name: str) -> Session:
+    await asyncio.sleep(0)
+    if name == "refused":
+        raise ConnectionError(name)
+    left_open.append(name)
+    return Session(name)
+
+
+@asynccontextmanager
+async def session(name: str) -> AsyncIterator[Session]:
+    opened = await open_session(name)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def close_whoever_is_gone() -> None:
+    open = open_session
+
+    async def use_one() -> str:
+        # ANCHOR: scope
+        session = await open("a")
+        try:
+            row = await session.ask(7)
+        finally:
+            closing = asyncio.create_task(session.close())
+            await asyncio.shield(closing)
+        # ANCHOR_END: scope
+        return row
+
+    assert await use_one() == "a: 7" and not left_open
+    user = asyncio.create_task(use_one())
+    while not left_open:
+        await asyncio.sleep(0)
+    # Two cancels: one in the body, and one in the exit.
+    user.cancel()
+    await asyncio.sleep(0)
+    user.cancel()
+    await asyncio.wait([user])
+    # The closing goes on, and nobody waits for it.
+    assert user.cancelled() and left_open == ["a"]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not left_open
+
+
+async def close_as_many_as_there_are() -> None:
+    names = ["a", "b"]
+    # ANCHOR: exit_stack
+    async with AsyncExitStack() as stack:
+        for name in names:
+            one = await stack.enter_async_context(
+                session(name)
+            )
+            show(await one.ask(7))
+    # ANCHOR_END: exit_stack
+    assert taken() == ["a: 7", "b: 7"] and not left_open
+
+
+async def open_all_or_nothing() -> None:
+    # ANCHOR: connect
+    async def connect(*names: str) -> AsyncExitStack:
+        async with AsyncExitStack() as stack:
+            for name in names:
+                await stack.enter_async_context(
+                    session(name)
+                )
+            return stack.pop_all()
+    # ANCHOR_END: connect
+
+    try:
+        await connect("a", "refused")
+    except ConnectionError:
+        show("refused")
+    assert taken() == ["refused"] and not left_open
+    both = await connect("a", "b")
+    assert left_open == ["a", "b"]
+    await both.aclose()
+    assert not left_open
+
+
+async def lend_a_few_to_many() -> None:
+    open = open_session
+    # ANCHOR: pool
+    pool = asyncio.Queue()
+    for _ in range(2):
+        pool.put_nowait(await open("a"))
+    # ...
+    session = await pool.get()
+    try:
+        row = await session.ask(7)
+    finally:
+        pool.put_nowait(session)
+    # ANCHOR_END: pool
+    assert row == "a: 7" and pool.qsize() == 2
+    while not pool.empty():
+        await pool.get_nowait().close()
+
+
+async def all_statements_or_none() -> None:
+    give = "UPDATE accounts SET balance = balance + ? WHERE name = 'bob'"
+    take = "UPDATE accounts SET balance = balance - ? WHERE name = 'ada'"
+    db = sqlite3.connect(":memory:", check_same_thread=False)
+    db.execute("CREATE TABLE accounts (name, balance CHECK (balance >= 0))")
+    db.execute("INSERT INTO accounts VALUES ('ada', 50), ('bob', 50)")
+    db.commit()
+
+    async def pay(cents: int) -> None:
+        # ANCHOR: transaction
+        def transfer() -> None:
+            with db:
+                db.execute(give, [cents])
+                db.execute(take, [cents])
+
+        await asyncio.to_thread(transfer)
+        # ANCHOR_END: transaction
+
+    await pay(20)
+    try:
+        await pay(60)
+    except sqlite3.IntegrityError:
+        show("refused")
+    assert taken() == ["refused"]
+    balances = db.execute("SELECT balance FROM accounts ORDER BY name")
+    assert balances.fetchall() == [(30,), (70,)]
+    db.close()
+
+
+async def call_with_time_limits() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\nlamp")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = "http://127.0.0.1:%d/items/7" % server.sockets[0].getsockname()[1]
+    # ANCHOR: http_client
+    def get() -> bytes:
+        # Two seconds for each read.
+        with urlopen(url, timeout=2) as reply:
+            return reply.read()
+
+    async with asyncio.timeout(5):  # For the wait.
+        item = await asyncio.to_thread(get)
+    # ANCHOR_END: http_client
+    assert item == b"lamp"
+    server.close()
+    await server.wait_closed()
+
+
+async def start_and_stop() -> None:
+    async def open_pool() -> Session:
+        return await open_session("pool")
+
+    async def work(pool: Session) -> None:
+        try:
+            await hang()
+        finally:
+            # It stops before the pool is closed.
+            show(await pool.ask(2))
+
+    # ANCHOR: lifespan
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        pool = await open_pool()
+        try:
+            worker = asyncio.create_task(work(pool))
+            try:
+                yield
+            finally:
+                worker.cancel()
+                await asyncio.wait([worker])
+        finally:
+            await pool.close()
+    # ANCHOR_END: lifespan
+
+    async def operator() -> None:
+        while not left_open:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    operating = asyncio.create_task(operator())
+    loop = asyncio.get_running_loop()
+    # ANCHOR: signal
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    async with lifespan():
+        await stop.wait()
+    # ANCHOR_END: signal
+    await operating
+    loop.remove_signal_handler(signal.SIGTERM)
+    assert taken() == ["pool: 2"] and not left_open
+
+
 async def hand_over() -> None:
     # ANCHOR: queue
     queue = asyncio.Queue(maxsize=100)
@@ -721,6 +943,13 @@ async def main(pool: ProcessPoolExecutor) -> None:
         shield,
         clean_up_whatever_happens,
         open_and_close,
+        close_whoever_is_gone,
+        close_as_many_as_there_are,
+        open_all_or_nothing,
+        lend_a_few_to_many,
+        all_statements_or_none,
+        call_with_time_limits,
+        start_and_stop,
         hand_over,
         work_a_queue_off,
         workers_take_from_a_queue,
