@@ -49,7 +49,7 @@ async fn run(
     let mut idle: Vec<Session> = Vec::new();
     let mut queue: VecDeque<Answer> = VecDeque::new();
     let lend = |answer: Answer, session: Session| {
-        drop(answer.send(Ok(Lease { session: Some(session), to: to.clone() })))
+        drop(answer.send(Ok(Lease { session: Some(session), to: to.clone() })));
     };
     loop {
         // All that has arrived.
