@@ -8,7 +8,7 @@ use common::{
     draw,
     server::{Call, Outcome, Server, ServerError, Session},
 };
-use resources::{Closed, ExitStack, Reaper};
+use resources::{ExitStack, Reaper, exit_stack::Closed};
 use std::time::Duration;
 use tokio::time::timeout;
 

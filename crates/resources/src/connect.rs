@@ -17,7 +17,6 @@ use std::{
 /// The set-up failed, and what it had opened was closed again.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}{}", and_then(undone))]
-#[non_exhaustive]
 pub struct ConnectError<E> {
     /// The error of the step that failed. Nothing of the set-up is in use: it can be tried again.
     #[source]

@@ -6,7 +6,7 @@
 
 use crate::{
     close::{CloseError, close_within},
-    scope::{Reaper, Shielded},
+    scope::{Reaper, Shielded, acquired_within},
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{
@@ -17,7 +17,7 @@ use std::{
     ops::{Deref, DerefMut},
     sync::{Mutex, PoisonError},
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// What a closing may fail with: resources of different kinds stand in one stack.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -84,7 +84,6 @@ enum Entry {
 
 /// A resource that was not closed well. It is out of our hands all the same.
 #[derive(Debug)]
-#[non_exhaustive]
 pub struct NotClosed {
     /// Its name.
     pub name: Cow<'static, str>,
@@ -109,7 +108,6 @@ impl Error for NotClosed {
 
 /// How each closing ended.
 #[derive(Debug, Default)]
-#[non_exhaustive]
 #[must_use = "it names what was not closed"]
 pub struct Closed {
     /// The names of those that were closed well, in the order in which they were closed.
@@ -185,21 +183,20 @@ impl ExitStack {
         // ANCHOR: enter
         let name = name.into();
         let (over, is_over) = oneshot::channel::<()>();
+        self.forget_the_gone();
         // In the place that it will have: should this be dropped, what is below waits for its end.
         self.entries.push(Entry::Orphan(is_over));
         let acquiring = async move { Ok((acquire.await?, release, over)) };
         let acquired = Shielded::new(&self.reaper, name.clone(), acquiring, |acquiring, limit| {
             let unwanted = async move {
-                match timeout(limit, acquiring).await {
-                    Ok(Ok((resource, release, _over))) => {
+                match acquired_within(limit, acquiring).await {
+                    Ok(Some((resource, release, _over))) => {
                         let releasing = async move { release(resource).await.map_err(Into::into) };
                         close_within::<BoxError>(limit, releasing).await.err().map(|error| error.to_string())
                     }
                     // There is nothing to release.
-                    Ok(Err(_)) => None,
-                    Err(_elapsed) => {
-                        Some(format!("it was not acquired within {limit:?}, and may be half open"))
-                    }
+                    Ok(None) => None,
+                    Err(half_open) => Some(half_open),
                 }
             };
             unwanted.boxed()
@@ -217,7 +214,19 @@ impl ExitStack {
         // ANCHOR_END: enter
     }
 
+    /// Callers that leave again and again don't pile up: nothing has to wait for an acquire that is over.
+    fn forget_the_gone(&mut self) {
+        let open = self.entries.iter().rposition(|entry| matches!(entry, Entry::Open { .. }));
+        let gone = |entry: &mut Entry| match entry {
+            Entry::Open { .. } => false,
+            Entry::Orphan(is_over) => is_over.try_recv() == Err(TryRecvError::Closed),
+        };
+        self.entries.extract_if(open.map_or(0, |open| open + 1).., gone).for_each(drop);
+    }
+
     /// Puts another stack on top of this one: on success, a set-up goes over to the owner that lives longer.
+    ///
+    /// What has been pushed keeps its limit. Is that stack of another reaper, this one's has it from now on.
     pub fn append(&mut self, mut above: Self) {
         self.entries.append(&mut above.entries);
     }
@@ -239,8 +248,7 @@ impl ExitStack {
     /// fails, panics or hangs does not matter to the next.
     ///
     /// # Panics
-    /// If the runtime has no timers, or a destructor panics in a closing that is dropped at its limit; what is left goes to
-    /// the reaper then.
+    /// If the runtime has no timers; what is left goes to the reaper then.
     ///
     /// # Cancel safety
     /// The closing in hand goes on at the reaper, with what is left of its limit; the others follow there, in the same order.
@@ -305,7 +313,11 @@ impl Drop for ExitStack {
 
 impl fmt::Debug for ExitStack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ExitStack").field(&self.names()).finish()
+        let orphans = self.entries.iter().filter(|entry| matches!(entry, Entry::Orphan(_))).count();
+        f.debug_struct("ExitStack")
+            .field("names", &self.names())
+            .field("orphans", &orphans)
+            .finish_non_exhaustive()
     }
 }
 

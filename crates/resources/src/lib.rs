@@ -11,7 +11,7 @@
 //! | pattern | for | when the caller is dropped | what comes back |
 //! |---|---|---|---|
 //! | [`mod@scope`] | what is used in one function, and released with an await | a [`Reaper`] finishes what has begun, and releases it | the body's value, or [`ScopeError`]: what the body said, and what releasing did |
-//! | [`mod@exit_stack`] | as many as there are, closed last in, first out | the reaper closes what is left, in the same order | [`Closed`]: what was closed, and each error with its name |
+//! | [`mod@exit_stack`] | as many as there are, closed last in, first out | the reaper closes what is left, in the same order | [`exit_stack::Closed`]: what was closed, and each error with its name |
 //! | [`mod@connect`] | a set-up in steps: all of it, or nothing half open | the reaper undoes the steps, the last one first | a [`Ready`] value, or [`ConnectError`]: why, and what became of undoing |
 //! | [`Lifespan`] | components that start in order and stop in reverse, each with a bound | everything is aborted, the last to start first | a report that names each, and how it ended |
 //!
@@ -23,8 +23,14 @@
 //! | [`mod@http_client`] | calls to a service over HTTP, with a limit at every level | the request is given up, its connection closed, its place free | the answer, or an error that says whether anything was sent |
 //! | [`mod@database`] | a pool of sqlx that says why it has none left, and migrations | the connection goes back, with nothing open | a [`database::Lease`], or the [cause](database::AcquireError) |
 //!
-//! Each pattern is one file, or one with a folder, that can be read, or copied, on its own; [`CloseError`] is what they
-//! share, and the detection of nested use.
+//! Each pattern is one file, or one with a folder, that can be read on its own. To copy one takes, besides `close.rs`:
+//!
+//! | pattern | what else it needs |
+//! |---|---|
+//! | `lifespan`, `scope` | nothing |
+//! | `exit_stack` | `scope` |
+//! | `connect` | `scope` and `exit_stack` |
+//! | `pool`, `transaction`, `database` | `nesting.rs`, which detects nested use |
 
 mod close;
 mod nesting;
@@ -45,7 +51,7 @@ pub use close::CloseError;
 pub use connect::{ConnectError, Ready, connect};
 #[cfg(feature = "database")]
 pub use database::{PoolSettings, with_connection};
-pub use exit_stack::{BoxError, Closed, ExitStack, Lent, NotClosed};
+pub use exit_stack::{BoxError, ExitStack, Lent, NotClosed};
 #[cfg(feature = "http")]
 pub use http_client::HttpClient;
 pub use lifespan::{Lifespan, signals};

@@ -9,7 +9,7 @@ mod reaper;
 
 pub use reaper::{AFTER_ABORT, Drained, Lost, REMEMBERED, Reaper, Shielded};
 
-use crate::close::{CloseError, close_within};
+use crate::close::{CloseError, close_within, panic_message};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{
     borrow::Cow,
@@ -17,6 +17,7 @@ use std::{
     ops::{Deref, DerefMut},
     panic::{AssertUnwindSafe, resume_unwind},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::time::timeout;
 
@@ -70,9 +71,8 @@ impl<T, B: fmt::Debug, E: fmt::Debug> fmt::Debug for ScopeError<T, B, E> {
 ///
 /// Take it where a resource is used within one function, and giving it back has to await: a session to log out of, a lease to
 /// return, an upload to abort. What a destructor can do (a permit, a file, a pooled connection) needs no scope. For what
-/// outlives the function there is the guard, [`Scoped`]. Scopes can be nested, and are released the last first; where the
-/// caller is dropped they begin in that order, but don't wait for each other: if one has to, take an
-/// [exit stack](crate::ExitStack).
+/// outlives the function there is the guard, [`Scoped`]. Scopes can be nested, and are released the last first; but where the
+/// caller is dropped each is a task of the reaper's, and no order holds: if it has to, take an [exit stack](crate::ExitStack).
 ///
 /// # Shape
 /// `release` is called exactly once for what `acquire` gave: after the body's value, its error or its panic, and when this
@@ -239,16 +239,14 @@ impl<R, E: fmt::Display + Send + 'static> Scoped<R, E> {
         let acquiring = async move { Ok((acquire.await?, release)) };
         let acquired = Shielded::new(reaper, name.clone(), acquiring, |acquiring, limit| {
             let unwanted = async move {
-                match timeout(limit, acquiring).await {
-                    Ok(Ok((resource, release))) => {
+                match acquired_within(limit, acquiring).await {
+                    Ok(Some((resource, release))) => {
                         let released = close_within(limit, async move { release(resource).await }).await;
                         released.err().map(|error| error.to_string())
                     }
                     // There is nothing to release.
-                    Ok(Err(_)) => None,
-                    Err(_elapsed) => {
-                        Some(format!("it was not acquired within {limit:?}, and may be half open"))
-                    }
+                    Ok(None) => None,
+                    Err(half_open) => Some(half_open),
                 }
             };
             unwanted.boxed()
@@ -279,6 +277,22 @@ impl<R, E: fmt::Display + Send + 'static> Scoped<R, E> {
         let (resource, release) = self.held.take()?;
         let release = release.into_inner().unwrap_or_else(PoisonError::into_inner);
         Some(self.reaper.shield(std::mem::take(&mut self.name), release(resource)))
+    }
+}
+
+/// What an acquire gives that nobody waits for: nothing if it fails, and why it may be half open if that is not known.
+pub(crate) async fn acquired_within<T, E>(
+    limit: Duration,
+    acquiring: impl Future<Output = Result<T, E>>,
+) -> Result<Option<T>, String> {
+    // In the block, it is dropped before the catch is over.
+    match AssertUnwindSafe(async { timeout(limit, acquiring).await }).catch_unwind().await {
+        Ok(Ok(acquired)) => Ok(acquired.ok()),
+        Ok(Err(_elapsed)) => Err(format!("it was not acquired within {limit:?}, and may be half open")),
+        Err(payload) => {
+            let message = panic_message(payload);
+            Err(format!("acquiring it panicked, and it may be half open: {message}"))
+        }
     }
 }
 

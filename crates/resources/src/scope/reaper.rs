@@ -100,7 +100,6 @@ fn remember<T>(list: &mut VecDeque<T>, item: T) -> usize {
 
 /// A clean-up that failed where nobody waited for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Lost {
     /// Its name.
     pub name: Cow<'static, str>,
@@ -116,10 +115,9 @@ impl fmt::Display for Lost {
 
 /// What became of everything that a reaper was given, since it was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
 #[must_use = "it names what was not cleaned up"]
 pub struct Drained {
-    /// How many ended well.
+    /// How many ended well, or had nothing to do: an acquire that nobody waited for, and that failed.
     pub finished: usize,
     /// Those that gave an error, panicked or took longer than the limit; the latest [`REMEMBERED`].
     pub failed: Vec<Lost>,
@@ -315,7 +313,9 @@ impl Reaper {
     pub(crate) fn lose(&self, name: Cow<'static, str>, error: &dyn fmt::Display) {
         let lost = Lost { name, error: error.to_string() };
         // It runs in destructors, too, where a second panic would end the process.
-        drop(catch_unwind(AssertUnwindSafe(|| (self.shared.sink)(&lost))));
+        let told = catch_unwind(AssertUnwindSafe(|| (self.shared.sink)(&lost)));
+        // The same holds for the destructor of its payload.
+        drop(told.map_err(panic_message));
         self.shared.ledger.send_if_modified(|ledger| {
             ledger.fail(lost);
             false

@@ -5,7 +5,7 @@ use common::{
     server::{Call, Outcome, Server, ServerError, Session, What},
 };
 use futures_util::FutureExt as _;
-use resources::{Closed, ExitStack, Lent, Reaper};
+use resources::{ExitStack, Lent, Reaper, exit_stack::Closed};
 use std::{
     error::Error as _,
     future::pending,
@@ -298,6 +298,31 @@ fn a_stack_that_is_used_on_after_an_acquire_was_dropped_keeps_its_order() {
 }
 
 #[test]
+fn who_leaves_again_and_again_leaves_nothing_on_the_stack() {
+    sim(async |_| {
+        let (reaper, server) = (Reaper::new(LIMIT), server(&[]));
+        let mut stack = filled(&reaper, &server, &[("a", 10, Outcome::Done)]).await;
+        // Each takes 20 ms in all where nobody waits: no more than five are on their way at any time.
+        for n in 0..100 {
+            let name = format!("b{n}");
+            timeout(ms(5), stack.enter(name.clone(), server.open(&name), Session::close)).await.unwrap_err();
+        }
+        let seen = format!("{stack:?}");
+        assert!(
+            (1..=5).any(|n| seen.contains(&format!("orphans: {n},"))),
+            "expected: up to five, seen: {seen}"
+        );
+        sleep(LONG).await;
+        let c = stack.enter("c", server.open("c"), Session::close).await.unwrap();
+        let seen = format!("{stack:?}");
+        assert!(seen.contains("orphans: 0,"), "expected: none, seen: {seen}");
+        drop(c);
+        assert_eq!(stack.close().await.closed, ["c", "a"]);
+        assert!(server.left_open().is_empty());
+    });
+}
+
+#[test]
 fn close_waits_for_what_the_reaper_has_of_the_stack() {
     sim(async |_| {
         let server = server(&[]).opens_at_once();
@@ -320,6 +345,20 @@ fn an_acquire_that_was_dropped_and_hangs_holds_up_the_rest_for_its_limit() {
         assert_eq!(start.elapsed(), ms(10 + 5 + 50 + 10));
         let told = "1 finished; failed: b: it was not acquired within 50ms, and may be half open";
         assert_eq!(drained.to_string(), told);
+    });
+}
+
+#[test]
+fn an_acquire_that_panics_where_nobody_waits_is_told_as_one() {
+    sim(async |_| {
+        let server = server(&[]).on(Call::Open, "a", ms(10), Outcome::Panic);
+        let reaper = Reaper::new(LIMIT);
+        let mut stack = ExitStack::new(&reaper);
+        timeout(ms(5), stack.enter("a", server.open("a"), Session::close)).await.unwrap_err();
+        assert_eq!(
+            reaper.drain(LONG).await.to_string(),
+            "0 finished; failed: a: acquiring it panicked, and it may be half open: a is cursed"
+        );
     });
 }
 
@@ -355,9 +394,28 @@ fn a_resource_can_be_used_while_its_stack_is_open() {
         let mut second = stack.enter("b", server.open("b"), Session::close).await.unwrap();
         let both = futures_util::join!(first.ask(1), second.ask(2));
         assert_eq!((both.0.unwrap(), both.1.unwrap()), (String::from("a: 1"), String::from("b: 2")));
-        assert_eq!(format!("{stack:?} {first:?}"), r#"ExitStack(["b", "a"]) Lent(Session("a"))"#);
+        assert_eq!(
+            format!("{stack:?} {first:?}"),
+            r#"ExitStack { names: ["b", "a"], orphans: 0, .. } Lent(Session("a"))"#
+        );
         drop((first, second));
         assert!(stack.close().await.is_clean());
+    });
+}
+
+#[test]
+fn what_is_appended_from_another_reaper_keeps_its_limit_and_goes_to_this_one() {
+    sim(async |_| {
+        let closings = [("a", 10, Outcome::Done), ("b", 0, Outcome::Hang)];
+        let (long, short, server) = (Reaper::new(LONG), Reaper::new(LIMIT), server(&closings));
+        let mut program = filled(&long, &server, &closings[..1]).await;
+        program.append(filled(&short, &server, &closings[1..]).await);
+        drop(program);
+        assert_eq!((long.pending(), short.pending()), (2, 0));
+        assert_eq!(
+            long.drain(LONG).await.to_string(),
+            "1 finished; failed: b: it was not closed within 50ms"
+        );
     });
 }
 
@@ -375,7 +433,7 @@ fn what_is_appended_is_closed_first() {
 }
 
 #[test]
-fn a_destructor_that_panics_at_the_limit_leaves_the_rest_to_the_reaper() {
+fn a_destructor_that_panics_at_the_limit_is_told_and_the_rest_is_closed() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -390,8 +448,9 @@ fn a_destructor_that_panics_at_the_limit_leaves_the_rest_to_the_reaper() {
             let _bomb = bomb;
             pending::<Result<(), String>>().await
         });
-        assert!(AssertUnwindSafe(stack.close()).catch_unwind().await.is_err());
-        assert_eq!(reaper.drain(LONG).await.finished, 1);
+        let closed = stack.close().await;
+        assert_eq!(told(&closed), ["bomb: closing it panicked: in a destructor"]);
+        assert_eq!((closed.closed, reaper.pending()), (vec!["a".into()], 0));
         assert!(server.left_open().is_empty());
     });
 }
