@@ -4,7 +4,7 @@ use common::{
     Recorder, Verdict,
     draw::time,
     recorder::panic_message,
-    server::{Call, Line, Outcome, Server, ServerError, What},
+    server::{Call, Line, Outcome, Payload, Server, ServerError, What},
 };
 use futures_util::{
     FutureExt as _,
@@ -62,6 +62,14 @@ pub(crate) fn check(
         for script in &scripts {
             one(connect, script, Notice::None)?;
         }
+        for payload in [Payload::Literal, Payload::Other] {
+            for script in scripts.iter().filter(|script| script.panics()) {
+                one(connect, &Script { payload, ..script.clone() }, Notice::None)?;
+            }
+        }
+        for names in [&[][..], &["socket", "lease", "socket"]] {
+            opens_what_it_is_told(connect, names)?;
+        }
         for script in scripts.iter().filter(|script| script.wrong.is_none()) {
             one(connect, script, Notice::DropReady)?;
             one(connect, script, Notice::UnpolledClose)?;
@@ -76,6 +84,7 @@ pub(crate) fn check(
             for after in script.moments() {
                 one(connect, script, Notice::Drop(after))?;
             }
+            one(connect, script, Notice::DropInPoll)?;
             for polls in 1..8 {
                 one(connect, script, Notice::DropAtPoll(polls))?;
             }
@@ -93,6 +102,8 @@ struct Script {
     wrong: Option<(usize, Outcome)>,
     /// Which can't be closed.
     stuck: Vec<usize>,
+    /// What a panic carries.
+    payload: Payload,
 }
 
 fn scripts() -> Vec<Script> {
@@ -101,6 +112,7 @@ fn scripts() -> Vec<Script> {
         closes: closes.iter().copied().map(ms).collect(),
         wrong,
         stuck: stuck.to_vec(),
+        payload: Payload::Formatted,
     };
     let (fail, panic) = (Outcome::Fail, Outcome::Panic);
     let mut scripts = vec![
@@ -116,7 +128,8 @@ fn scripts() -> Vec<Script> {
     ];
     scripts.extend((0..3).map(|seed| {
         let (opens, closes) = (latencies(seed, 5), latencies(seed + 10, 5));
-        Script { opens, closes, wrong: (seed == 2).then_some((4, fail)), stuck: vec![2] }
+        let wrong = (seed == 2).then_some((4, fail));
+        Script { opens, closes, wrong, stuck: vec![2], payload: Payload::Formatted }
     }));
     scripts
 }
@@ -128,6 +141,8 @@ enum Notice {
     None,
     /// `connect` is dropped after a time.
     Drop(Duration),
+    /// `connect` is polled and dropped, and no task has run in between: as by a `select!` whose other arm is ready.
+    DropInPoll,
     /// `connect` is dropped when it has been polled so many times.
     DropAtPoll(usize),
     /// What it gave is dropped.
@@ -146,7 +161,7 @@ impl Notice {
         match (self, script.wrong) {
             (Self::None, Some((_, Outcome::Panic))) => "panics",
             (Self::None, Some(_)) => "undone",
-            (Self::Drop(_) | Self::DropAtPoll(_), _) => "dropped",
+            (Self::Drop(_) | Self::DropInPoll | Self::DropAtPoll(_), _) => "dropped",
             // Closed or dropped as a whole.
             _ => "ready",
         }
@@ -158,8 +173,12 @@ impl Script {
         &NAMES[..self.opens.len()]
     }
 
+    const fn panics(&self) -> bool {
+        matches!(self.wrong, Some((_, Outcome::Panic)))
+    }
+
     fn server(&self, recorder: &Recorder) -> Server {
-        let server = Server::new(recorder).opens_at_once();
+        let server = Server::new(recorder).opens_at_once().panics_with(self.payload);
         let server =
             self.names().iter().zip(&self.opens).enumerate().fold(server, |server, (n, (name, takes))| {
                 let outcome = match self.wrong {
@@ -207,12 +226,20 @@ impl Script {
         }];
         if let Some((n, outcome)) = self.wrong {
             let what = if outcome == Outcome::Panic { "panics" } else { "fails" };
-            parts.push(format!("opening {} {what}", NAMES[n]));
+            let with = match self.payload {
+                Payload::Formatted => "",
+                Payload::Literal => " with a `&'static str`",
+                Payload::Other => " with what is no text",
+            };
+            parts.push(format!("opening {} {what}{with}", NAMES[n]));
         }
         parts.extend(self.stuck.iter().map(|n| format!("closing {} fails", NAMES[*n])));
         parts.extend(match notice {
             Notice::None => None,
             Notice::Drop(after) => Some(format!("`connect` is dropped after {}", time(after))),
+            Notice::DropInPoll => {
+                Some(String::from("`connect` is polled once, and dropped in the same moment"))
+            }
             Notice::DropAtPoll(1) => Some(String::from("`connect` is dropped when it was polled once")),
             Notice::DropAtPoll(polls) => {
                 Some(format!("`connect` is dropped when it was polled {polls} times"))
@@ -236,12 +263,14 @@ impl Script {
 struct Seen {
     /// When `connect` was dropped.
     dropped: Option<Duration>,
+    /// The lines of the server's log by then: what follows in the same moment has come later all the same.
+    lines: usize,
     /// When it gave a `Ready`, and how many were open then.
     ready: Option<(Duration, usize)>,
     /// What it gave in its place, and when.
     refused: Option<(ServerError, Vec<ServerError>, Duration)>,
-    /// What it said in a panic.
-    panicked: Option<(String, Duration)>,
+    /// What its panic carried.
+    panicked: Option<(Box<dyn Any + Send>, Duration)>,
     /// When closing was due to begin, if it was closed or dropped as `Ready`.
     closes: Option<Duration>,
     /// What `close` gave, and when.
@@ -294,6 +323,38 @@ fn several(connect: Connect<'_>, scripts: &[Script]) -> Checked {
     over_in_time(&case, tracked, &all)
 }
 
+/// What the other scripts take for granted: that there are names, each of them once.
+fn opens_what_it_is_told(connect: Connect<'_>, names: &'static [&'static str]) -> Checked {
+    let case = Case::run(format!("the steps: {}", list(names)), async |recorder| {
+        let (server, tasks) = (Server::new(&recorder).opens_at_once(), TaskTracker::new());
+        let closed = match connect(server.clone(), names, tasks.clone()).await {
+            Ok(ready) => {
+                let open = server.left_open();
+                ready.close().await;
+                Ok(open)
+            }
+            Err((error, _)) => Err(error),
+        };
+        (closed, server.left_open())
+    })?;
+    let (connected, left) = &case.value;
+    match connected {
+        Ok(open) => {
+            let expected = format!("`connect` gives a `Ready`, with these open: {}", list(names));
+            case.rule("steps", open == names, expected, format!("open: {}", list(open)))?;
+        }
+        Err(error) => {
+            case.rule("steps", false, "`connect` gives a `Ready`", format!("it gave an error: {error}"))?;
+        }
+    }
+    case.rule(
+        "ready",
+        left.is_empty(),
+        "after `Ready::close`, nothing is open",
+        format!("open: {}", list(left)),
+    )
+}
+
 async fn connected(
     connect: Connect<'_>,
     script: &Script,
@@ -305,22 +366,23 @@ async fn connected(
     let mut seen = Seen::default();
     let connecting = recorder.lane("connect()", connect(server.clone(), script.names(), tasks.clone()));
     // Where a panic is scripted, it may come through.
-    let cursed = matches!(script.wrong, Some((_, Outcome::Panic)));
+    let cursed = script.panics();
     let connecting = async {
         if cursed { AssertUnwindSafe(connecting).catch_unwind().await } else { Ok(connecting.await) }
     };
     let ended: Option<Result<Connected, Box<dyn Any + Send>>> = match notice {
         Notice::Drop(after) => timeout(after, connecting).await.ok(),
+        Notice::DropInPoll => connecting.now_or_never(),
         Notice::DropAtPoll(polls) => polled(connecting, polls).await,
         _ => Some(connecting.await),
     };
     let ready = match ended {
         None => {
-            seen.dropped = Some(recorder.now());
+            (seen.dropped, seen.lines) = (Some(recorder.now()), server.log().len());
             return seen;
         }
         Some(Err(panic)) => {
-            seen.panicked = Some((panic_message(&*panic).to_owned(), recorder.now()));
+            seen.panicked = Some((panic, recorder.now()));
             return seen;
         }
         Some(Ok(Err((error, undone)))) => {
@@ -475,11 +537,13 @@ fn opens<'a, T>(
     seen: &Seen,
     log: &'a [Line],
 ) -> Checked<Vec<(&'a str, Duration)>> {
-    let opened: Vec<(&str, Duration)> = log
-        .iter()
-        .filter(|line| line.what == What::Opened)
-        .map(|line| (line.session.as_str(), line.at))
-        .collect();
+    let (mut opened, mut later) = (Vec::new(), None);
+    for (n, line) in log.iter().enumerate().filter(|(_, line)| line.what == What::Opened) {
+        opened.push((line.session.as_str(), line.at));
+        if seen.dropped.is_some() && n >= seen.lines {
+            later = later.or(Some(line));
+        }
+    }
     let names: Vec<&str> = opened.iter().map(|(name, _)| *name).collect();
     let steps = &script.names()[..(script.opened() + 1).min(script.opens.len())];
     case.rule(
@@ -488,16 +552,13 @@ fn opens<'a, T>(
         format!("opened, one after the other: {}", list(steps)),
         list(&names),
     )?;
+    if let (Some(dropped), Some(Line { session, at, .. })) = (seen.dropped, later) {
+        let expected = format!("`connect` was dropped at {}: nothing more is opened", time(dropped));
+        case.rule("dropped", false, expected, format!("{session} was opened then, at {}", time(*at)))?;
+    }
     // It may begin with the first poll, or with that of a task.
     let mut due = Duration::ZERO;
     for (n, (name, begun)) in opened.iter().enumerate() {
-        let dropped = seen.dropped.filter(|at| at < begun);
-        case.rule(
-            "dropped",
-            dropped.is_none(),
-            format!("`connect` was dropped at {}: nothing more is opened", time(dropped.unwrap_or_default())),
-            format!("{name} was opened at {}", time(*begun)),
-        )?;
         case.rule(
             "steps",
             *begun >= due && *begun <= due + GRAIN,
@@ -552,11 +613,29 @@ fn tells<T>(case: &Case<T>, script: &Script, seen: &Seen, open: &[&str], over: D
         let undone = all(undone);
         case.rule("told", undone == stuck, format!("of closing: {}", list(&stuck)), list(&undone))?;
     }
-    if let Some((said, at)) = &seen.panicked {
+    if let Some((payload, at)) = &seen.panicked {
         at_once("panics", "the panic comes back", *at)?;
-        let wrong = script.wrong.map_or("nothing", |(n, _)| NAMES[n]);
-        let wanted = format!("{wrong} is cursed");
-        case.rule("panics", said.contains(&wanted), format!("the panic: {wanted}"), said)?;
+        let cursed = script.wrong.map_or("nothing", |(n, _)| NAMES[n]);
+        let (kept, wanted) = match script.payload {
+            Payload::Formatted => {
+                let said = format!("{cursed} is cursed");
+                (
+                    payload.downcast_ref() == Some(&said),
+                    format!("the panic's own payload: {said:?}, a `String`"),
+                )
+            }
+            Payload::Literal => {
+                let said = "it is cursed";
+                (
+                    payload.downcast_ref() == Some(&said),
+                    format!("the panic's own payload: {said:?}, a `&'static str`"),
+                )
+            }
+            Payload::Other => {
+                (payload.is::<u32>(), String::from("the panic's own payload, which is no text: a `u32`"))
+            }
+        };
+        case.rule("panics", kept, wanted, carried(&**payload))?;
     }
     if let Some((errors, at)) = &seen.closed {
         at_once("ready", "`Ready::close` is over", *at)?;
@@ -564,6 +643,18 @@ fn tells<T>(case: &Case<T>, script: &Script, seen: &Seen, open: &[&str], over: D
         case.rule("told", errors == stuck, format!("of closing: {}", list(&stuck)), list(&errors))?;
     }
     Ok(())
+}
+
+fn carried(payload: &(dyn Any + Send)) -> String {
+    let said = panic_message(payload);
+    let kind = if payload.is::<String>() {
+        "a `String`"
+    } else if payload.is::<&'static str>() {
+        "a `&'static str`"
+    } else {
+        return String::from("another payload, which is no text");
+    };
+    format!("another payload: {said:?}, {kind}")
 }
 
 fn error(call: Call, session: &str) -> ServerError {

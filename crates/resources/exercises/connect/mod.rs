@@ -11,9 +11,11 @@ mod wrong {
     pub(super) mod closed_in_the_caller;
     pub(super) mod closes_all_at_once;
     pub(super) mod closes_in_the_order_of_opening;
+    pub(super) mod first_step_unchecked;
     pub(super) mod in_the_error_path;
     pub(super) mod left_to_the_handle;
     pub(super) mod lost_in_the_channel;
+    pub(super) mod new_panic;
     pub(super) mod nobody_owns_it;
     pub(super) mod not_the_one_in_hand;
     pub(super) mod opens_for_nobody;
@@ -23,6 +25,7 @@ mod wrong {
     pub(super) mod the_question_mark;
     pub(super) mod undone_in_the_caller;
     pub(super) mod undone_without_a_word;
+    pub(super) mod unwraps_the_join_error;
     pub(super) mod without_a_destructor;
 }
 
@@ -40,9 +43,11 @@ testing::prove_exercise!(connect, judged: judged, wrong: [
     closed_in_the_caller,
     closes_all_at_once,
     closes_in_the_order_of_opening,
+    first_step_unchecked,
     in_the_error_path,
     left_to_the_handle,
     lost_in_the_channel,
+    new_panic,
     nobody_owns_it,
     not_the_one_in_hand,
     opens_for_nobody,
@@ -52,5 +57,6 @@ testing::prove_exercise!(connect, judged: judged, wrong: [
     the_question_mark,
     undone_in_the_caller,
     undone_without_a_word,
+    unwraps_the_join_error,
     without_a_destructor,
 ]);
