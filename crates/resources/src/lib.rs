@@ -13,7 +13,7 @@
 //! | [`mod@scope`] | what is used in one function, and released with an await | a [`Reaper`] finishes what has begun, and releases it | the body's value, or [`ScopeError`]: what the body said, and what releasing did |
 //! | [`mod@exit_stack`] | as many as there are, closed last in, first out | the reaper closes what is left, in the same order | [`exit_stack::Closed`]: what was closed, and each error with its name |
 //! | [`mod@connect`] | a set-up in steps: all of it, or nothing half open | the reaper undoes the steps, the last one first | a [`Ready`] value, or [`ConnectError`]: why, and what became of undoing |
-//! | [`Lifespan`] | components that start in order and stop in reverse, each with a bound | everything is aborted, the last to start first | a report that names each, and how it ended |
+//! | [`Lifespan`] | components that start in order and stop in reverse, each with a bound | everything is aborted, in no order | a report that names each, and how it ended |
 //!
 //! What talks to the outside:
 //!

@@ -14,7 +14,7 @@ pub use requests::{Signals, signals};
 
 use futures_util::{FutureExt as _, Stream};
 use requests::Requests;
-use running::Running;
+use running::{Running, Told};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -29,8 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::close::panic_message;
 
-/// How long the end waits, in all, for the destructors of what it has aborted; for each no longer than half of what is left
-/// of it. Who has not gone by then blocks its thread, and no abort can stop it.
+/// How long the end waits for the destructors of each component that it has aborted. Who has not gone by then blocks its
+/// thread, and no abort can stop it.
 pub const AFTER_ABORT: Duration = Duration::from_secs(1);
 
 /// How long one component may take.
@@ -50,7 +50,7 @@ pub enum Phase {
     Starting,
     /// Everything has, and nothing was asked to stop.
     Ready,
-    /// The end has begun, before anything has been asked to stop.
+    /// The end has begun, before anything has been asked to stop; or the [`Lifespan`] was dropped.
     Stopping,
 }
 
@@ -109,21 +109,32 @@ pub struct Lifespan {
     /// For the whole of the end: what kills the process from outside, a minute later, does not look at components.
     grace: Duration,
     lame_duck: Duration,
-    phase: watch::Sender<Phase>,
+    phase: Told,
 }
 
 impl Lifespan {
-    /// From the first request to stop on, the end takes no longer than `grace`, but for [`AFTER_ABORT`].
+    /// From the first request to stop on, the end takes no longer than `grace`, and what the destructors of aborted
+    /// components take, which is next to nothing if they don't block: for each no more than [`AFTER_ABORT`].
     ///
     /// Choose it shorter than the time after which the process is killed, and longer than the limits of all components
     /// together: who comes last is aborted unasked when the others have used it up.
     pub fn new(grace: Duration) -> Self {
-        Self { grace, lame_duck: Duration::ZERO, phase: watch::Sender::new(Phase::Starting) }
+        Self { grace, lame_duck: Duration::ZERO, phase: Told::new() }
     }
 
     /// So long it works on as before once it is [`Phase::Stopping`], if it was ready: a load balancer that asks for the
     /// phase every so often still sends requests until then. It is a part of the grace.
+    ///
+    /// # Panics
+    /// If it is not shorter than the grace: no component would have any time to stop in.
+    #[track_caller]
     pub fn lame_duck(mut self, lame_duck: Duration) -> Self {
+        let shorter = lame_duck.is_zero() || lame_duck < self.grace;
+        assert!(
+            shorter,
+            "the lame duck is to be shorter than the grace of {:?}, not {lame_duck:?}",
+            self.grace
+        );
         self.lame_duck = lame_duck;
         self
     }
@@ -157,9 +168,10 @@ impl Lifespan {
     /// back in the report or the error.
     ///
     /// # Cancel safety
-    /// Dropped, it is [`Phase::Stopping`], and everything is aborted, the last to start first; nothing runs on, but
-    /// nobody waits for the destructors. What is lost is all that needs an await: nothing is drained, nothing is closed,
-    /// and there is no report. So don't drop it, but send a request.
+    /// Dropped, also before its first poll, it is [`Phase::Stopping`], and everything is aborted; nothing runs on, but
+    /// nobody waits for the destructors, and they run in no order: on several threads that of a pool may run before that
+    /// of the workers that use it. What is lost is all that needs an await: nothing is drained, nothing is closed, and
+    /// there is no report. So don't drop it, but send a request: run to its end, it stops in reverse.
     pub async fn run(
         self,
         stops: impl Stream<Item = &'static str>,

@@ -15,13 +15,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// What has started, in that order. Dropped, it aborts all of it, the last first.
+/// What has started, in that order. Dropped, it aborts all of it.
 #[derive(Debug)]
 pub(super) struct Running {
     began: Instant,
     /// When everything had started, counted from there.
     ready: Option<Duration>,
-    phase: watch::Sender<Phase>,
+    phase: Told,
     components: Vec<Started>,
     first_ended: Arc<FirstEnded>,
 }
@@ -47,7 +47,7 @@ struct Ended {
 }
 
 impl Running {
-    pub(super) fn new(phase: watch::Sender<Phase>) -> Self {
+    pub(super) fn new(phase: Told) -> Self {
         let (began, first_ended) = (Instant::now(), Arc::default());
         Self { began, ready: None, phase, components: Vec::new(), first_ended }
     }
@@ -60,14 +60,9 @@ impl Running {
         self.first_ended.clone()
     }
 
-    /// Who waits for the phase to change is woken when it does, and only then.
-    fn enter(&self, phase: Phase) {
-        self.phase.send_if_modified(|now| std::mem::replace(now, phase) != phase);
-    }
-
     pub(super) fn is_ready(&mut self) {
         self.ready = Some(self.began.elapsed());
-        self.enter(Phase::Ready);
+        self.phase.enter(Phase::Ready);
     }
 
     /// Runs what has started.
@@ -83,10 +78,11 @@ impl Running {
         let (asked, theirs) = (stop.clone(), stop.child_token());
         let first_ended = self.first_ended.clone();
         let task = async move {
-            let ended = AssertUnwindSafe(async { run(theirs).await }).catch_unwind().await;
-            let end = match ended {
+            // In there also the error is converted: whatever panics, that it has ended is told.
+            let ended = AssertUnwindSafe(async { run(theirs).await.map_err(Into::into) });
+            let end = match ended.catch_unwind().await {
                 Ok(Ok(())) => End::Finished,
-                Ok(Err(error)) => End::Failed(error.into()),
+                Ok(Err(error)) => End::Failed(error),
                 Err(payload) => End::Panicked(panic_message(payload)),
             };
             let by_itself = !asked.is_cancelled();
@@ -113,12 +109,11 @@ impl Running {
         stops: &mut Requests<'_, S>,
     ) -> Report {
         let began = Instant::now();
-        self.enter(Phase::Stopping);
+        self.phase.enter(Phase::Stopping);
         if !lame_duck.is_zero() {
-            patience(lame_duck.min(grace), stops).await;
+            patience(lame_duck, stops).await;
         }
         let mut components = Vec::with_capacity(self.components.len());
-        let mut after_abort = AFTER_ABORT;
         // ANCHOR: stop
         while let Some(last) = self.components.last_mut() {
             let (its_turn, mut ended) = (Instant::now(), None);
@@ -135,9 +130,7 @@ impl Running {
                 last.task.abort();
                 // After the abort: for whoever else has the token.
                 last.stop.cancel();
-                let aborted = Instant::now();
-                ended = timeout(after_abort / 2, &mut last.task).await.ok();
-                after_abort = after_abort.saturating_sub(aborted.elapsed());
+                ended = timeout(AFTER_ABORT, &mut last.task).await.ok();
             }
             components.push(last.gone(ended, its_turn.elapsed()));
             // Only now: until it has gone, a drop of all this aborts it.
@@ -165,11 +158,38 @@ impl Started {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.enter(Phase::Stopping);
+        // Before anything is aborted.
+        self.phase.enter(Phase::Stopping);
+        // In reverse; on several threads each is dropped when its thread comes to it.
         while let Some(last) = self.components.pop() {
             last.task.abort();
             last.stop.cancel();
         }
+    }
+}
+
+/// Where the phase is told. Dropped, also with a lifespan that was never polled, it says that this is the end.
+#[derive(Debug)]
+pub(super) struct Told(watch::Sender<Phase>);
+
+impl Told {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(Phase::Starting))
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Phase> {
+        self.0.subscribe()
+    }
+
+    /// Who waits for the phase to change is woken when it does, and only then.
+    fn enter(&self, phase: Phase) {
+        self.0.send_if_modified(|now| std::mem::replace(now, phase) != phase);
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.enter(Phase::Stopping);
     }
 }
 

@@ -5,7 +5,8 @@ use futures_util::{
     stream::{self, StreamExt as _},
 };
 use resources::lifespan::{
-    AFTER_ABORT, Component, End, Lifespan, Limits, NotStarted, Phase, Reason, Report, StartError, Starting,
+    AFTER_ABORT, Component, End, Failure, Lifespan, Limits, NotStarted, Phase, Reason, Report, StartError,
+    Starting,
 };
 use std::{
     convert::Infallible,
@@ -198,13 +199,11 @@ fn a_lame_duck_works_on_so_long_and_is_part_of_the_grace() {
         assert_eq!(ends(&report)[0], "server aborted after 50ms");
         assert_eq!(report.took, ms(250));
     });
-    // Longer than the grace, it leaves no time to ask anybody.
-    sim(async |_| {
-        let log = Log::new();
-        let lifespan = Lifespan::new(ms(250)).lame_duck(ms(300));
-        let report = lifespan.run(asks(&[100]), async |app| add_all(app, &log, [0; 4]).await).await.unwrap();
-        assert_eq!((report.took, report.stragglers().count()), (ms(250), 4));
-    });
+    // As long as the grace, it would leave no time to stop in.
+    for (grace, duck, refused) in [(250, 249, false), (250, 250, true), (250, 300, true), (0, 0, false)] {
+        let built = std::panic::catch_unwind(|| Lifespan::new(ms(grace)).lame_duck(ms(duck)));
+        assert_eq!(built.is_err(), refused, "a lame duck of {duck} ms in a grace of {grace} ms");
+    }
     // Who never was ready gets no requests that one could wait for.
     sim(async |_| {
         let log = Log::new();
@@ -397,6 +396,34 @@ fn a_component_that_ends_by_itself_begins_the_end_and_is_named_with_how() {
                 );
             });
         }
+    }
+}
+
+#[test]
+fn a_component_whose_error_or_panic_panics_itself_begins_the_end_all_the_same() {
+    struct Bad;
+    impl From<Bad> for Failure {
+        fn from(_: Bad) -> Self {
+            std::panic::resume_unwind(Box::new("no words for it"));
+        }
+    }
+    for by_error in [true, false] {
+        sim(async move |_| {
+            let ended = Lifespan::new(GRACE).run(asks(&[60_000]), async |app| {
+                let run = async move |_stop: CancellationToken| {
+                    sleep(ms(10)).await;
+                    if !by_error {
+                        std::panic::resume_unwind(Box::new(Cursed));
+                    }
+                    Err::<(), _>(Bad)
+                };
+                app.start("bad", LIMITS, async { Ok::<_, Infallible>(((), run)) }).await
+            });
+            let report = ended.await.unwrap();
+            assert_eq!(report.reason, Reason::Ended("bad"));
+            let [bad] = report.components.as_slice() else { panic!("{report}") };
+            assert!(bad.by_itself && matches!(bad.end, End::Panicked(_)), "{bad}");
+        });
     }
 }
 
@@ -698,15 +725,32 @@ fn dropped_at_any_await_nothing_runs_on_and_it_is_stopping() {
 }
 
 #[test]
-fn dropped_it_aborts_the_last_to_start_first() {
+fn dropped_before_its_first_poll_or_never_run_it_is_stopping_too() {
+    sim(async |_| {
+        for run in [true, false] {
+            let lifespan = Lifespan::new(GRACE);
+            let phase = lifespan.phase();
+            if run {
+                drop(lifespan.run(stream::pending(), async |_app| Ok(())));
+            } else {
+                drop(lifespan);
+            }
+            assert_eq!(*phase.borrow(), Phase::Stopping);
+        }
+    });
+}
+
+#[test]
+fn dropped_it_asks_nobody_and_aborts_everything() {
     sim(async |_| {
         let log = Log::new();
         let run = Lifespan::new(GRACE).run(asks(&[60_000]), async |app| add_all(app, &log, [0; 4]).await);
         assert!(timeout(ms(100), run).await.is_err());
         assert_eq!(tasks_left().await, 0);
         // Nobody was asked, and everybody has gone.
-        let gone = log.lines().split_off(4);
-        assert_eq!(gone, ["server gone", "workers gone", "batcher gone", "pool gone"]);
+        let mut gone = log.lines().split_off(4);
+        gone.sort();
+        assert_eq!(gone, ["batcher gone", "pool gone", "server gone", "workers gone"]);
     });
 }
 
@@ -753,9 +797,10 @@ fn sessions_that_are_closed_by_their_components_are_closed_in_reverse_and_none_i
 }
 
 #[test]
-fn who_blocks_its_thread_is_named_as_stuck_and_the_others_are_stopped() {
-    let runtime = Builder::new_multi_thread().worker_threads(3).enable_time().build().unwrap();
+fn who_blocks_its_thread_is_named_as_stuck_each_after_its_time_and_the_others_are_stopped() {
+    let runtime = Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
     let (release, blocked) = mpsc::channel::<()>();
+    let (release_too, blocked_too) = mpsc::channel::<()>();
     let (asked, blocks) = asked_when_told();
     let started = Arc::new(Notify::new());
     let go = started.clone();
@@ -771,20 +816,27 @@ fn who_blocks_its_thread_is_named_as_stuck_and_the_others_are_stopped() {
         };
         let limits = Limits { stop: ms(1), ..LIMITS };
         app.start("blocks", limits, async { Ok::<_, Infallible>(((), run)) }).await?;
+        let run = async move |stop: CancellationToken| {
+            stop.cancelled().await;
+            blocked_too.recv().ok();
+            Ok::<_, Infallible>(())
+        };
+        app.start("blocks too", limits, async { Ok::<_, Infallible>(((), run)) }).await?;
         app.open("server", LIMITS, ok(), move |()| ok()).await?;
         started.notify_one();
         Ok(())
     });
     // If it waited for the thread, it would wait for ever.
     let report = runtime.block_on(async { timeout(GRACE, run).await });
-    drop(release);
+    drop((release, release_too));
     let report = report.unwrap().unwrap();
-    let [server, blocks, pool] = report.components.as_slice() else { panic!("{report}") };
-    assert!(
-        matches!((&server.end, &blocks.end, &pool.end), (End::Finished, End::Stuck, End::Finished)),
-        "{report}"
-    );
-    assert_eq!(report.stragglers().collect::<Vec<_>>(), ["blocks"]);
+    let [server, too, blocks, pool] = report.components.as_slice() else { panic!("{report}") };
+    assert!(matches!((&server.end, &pool.end), (End::Finished, End::Finished)), "{report}");
+    for stuck in [too, blocks] {
+        // What one has used up the other has all the same: its name is no verdict before that.
+        assert!(matches!(stuck.end, End::Stuck) && stuck.took >= AFTER_ABORT, "{report}");
+    }
+    assert_eq!(report.stragglers().collect::<Vec<_>>(), ["blocks too", "blocks"]);
 }
 
 /// Requests: one, when the other side says so.
