@@ -169,8 +169,17 @@ pub(super) async fn sqlite(
     within: Duration,
 ) -> Result<(), MigrateError> {
     // The pool's: a database in memory is seen through its own connection only.
-    let mut connection = pool.acquire().await.map_err(MigrateError::Database)?;
     let start = Instant::now();
+    let mut connection = loop {
+        match pool.acquire().await {
+            // How long the pool lets others wait is not how long this may take: whoever has them may give one back.
+            Err(sqlx::Error::PoolTimedOut) if start.elapsed() < within => {
+                sleep(Duration::from_millis(50)).await;
+            }
+            Err(sqlx::Error::PoolTimedOut) => return Err(MigrateError::Busy { within }),
+            acquired => break acquired.map_err(MigrateError::Database)?,
+        }
+    };
     // sqlx has no lock for SQLite: two that begin at once would both find nothing there.
     let mut transaction = loop {
         match connection.begin_with("BEGIN IMMEDIATE").await {

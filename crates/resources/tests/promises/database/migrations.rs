@@ -7,7 +7,7 @@ use sqlx::{
 };
 use std::{path::Path, time::Duration};
 use testing::{Database, database::or_skip, every_await};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 static EMBEDDED: Migrator = sqlx::migrate!();
 
@@ -103,6 +103,27 @@ fn eight_that_begin_at_once_all_end_well_and_each_step_has_run_once() {
             ended.unwrap().unwrap();
         }
         assert_eq!(orders(database.pool()).await, 1);
+    });
+}
+
+#[test]
+fn a_pool_whose_connections_are_held_is_waited_for_as_long_as_told_and_not_as_its_own_callers_wait() {
+    runtime().block_on(async {
+        let database = Database::sqlite().await.unwrap();
+        let mut short = settings(1);
+        short.acquire_within = ms(20);
+        let pool: SqlitePool = short.pool((*database.pool().connect_options()).clone());
+        let held = pool.acquire().await.unwrap();
+        let refused = migrate(&pool, &migrator(&[ORDERS]), ms(150)).await.unwrap_err();
+        assert!(matches!(refused, MigrateError::Busy { within } if within == ms(150)), "{refused:?}");
+        let later = async {
+            sleep(ms(100)).await;
+            drop(held);
+        };
+        let steps = migrator(&[ORDERS]);
+        let (migrated, ()) = tokio::join!(migrate(&pool, &steps, PATIENCE), later);
+        migrated.unwrap();
+        assert_eq!(orders(&pool).await, 0);
     });
 }
 
