@@ -19,8 +19,17 @@ use response::Until;
 use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
+    task_local,
     time::{Instant, timeout},
 };
+
+/// What stands for no limit: clocks overflow with more than they can tell. 68 years.
+const LONGEST: Duration = Duration::from_secs(i32::MAX as u64);
+
+task_local! {
+    /// Whether the request that is sent may be followed: the policy belongs to the client, and sees no method.
+    static FOLLOWS: bool;
+}
 
 /// How long each part of a request may take, and how much of everything there may be.
 ///
@@ -51,8 +60,9 @@ pub struct Limits {
     pub wait: Duration,
     /// The largest body that is taken, in bytes, after decompression.
     pub body_bytes: usize,
-    /// How many redirects are followed, and only on the service's own origin: another one was not asked for, and may be
-    /// one that only this process can reach. Any other redirect is an answer with its status, and so an error.
+    /// How many redirects of a GET or HEAD are followed, and only on the service's own origin: another one was not asked
+    /// for, and may be one that only this process can reach. Any other redirect is an answer with its status, and so an
+    /// error. What a POST has done is done by then: the error of a later request is none of its own.
     pub redirects: usize,
 }
 
@@ -127,7 +137,12 @@ impl HttpClient {
     ///
     /// # Errors
     /// As [`new`](Self::new), and if the builder has no client to give.
-    pub fn with(builder: ClientBuilder, base: &str, limits: Limits) -> Result<Self, HttpError> {
+    pub fn with(builder: ClientBuilder, base: &str, mut limits: Limits) -> Result<Self, HttpError> {
+        for limit in
+            [&mut limits.connect, &mut limits.silence, &mut limits.total, &mut limits.idle, &mut limits.wait]
+        {
+            *limit = LONGEST.min(*limit);
+        }
         // ANCHOR: with
         let client = builder
             .connect_timeout(limits.connect)
@@ -195,7 +210,9 @@ impl HttpClient {
         // What the wait has left is for the request and its body.
         *request.timeout_mut() = Some(total.saturating_sub(begun.elapsed()));
         let until = Until { begun, total, limits: self.limits.clone() };
-        let answer = self.client.execute(request).await.map_err(|error| until.told(error))?;
+        let follows = matches!(*request.method(), Method::GET | Method::HEAD);
+        let answer = FOLLOWS.scope(follows, self.client.execute(request)).await;
+        let answer = answer.map_err(|error| until.told(error))?;
         let answer = Response::new(answer, until, place);
         if answer.status().is_success() { Ok(answer) } else { Err(answer.refused().await) }
         // ANCHOR_END: send
@@ -217,7 +234,12 @@ fn on_the_same_origin(redirects: usize) -> Policy {
     Policy::custom(move |attempt| {
         let origin = attempt.previous().first().map(Url::origin);
         let same = origin.is_some_and(|origin| origin == attempt.url().origin());
-        if same && attempt.previous().len() <= redirects { attempt.follow() } else { attempt.stop() }
+        let follows = FOLLOWS.try_with(|follows| *follows).unwrap_or(false);
+        if follows && same && attempt.previous().len() <= redirects {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
     })
 }
 

@@ -1,7 +1,7 @@
 use super::{HttpError, Limit, Limits, retry_after};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::de::DeserializeOwned;
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 /// How much of an error's body is shown.
@@ -15,7 +15,6 @@ const DRAIN_BYTES: usize = 64 << 10;
 /// Dropped before the end of its body, it gives its place back and its connection up: HTTP/1 has no other way to be spared
 /// the rest. A body that came along with the head is the exception. [`drain`](Self::drain) reads what nobody wants, and so
 /// keeps the connection.
-#[derive(Debug)]
 #[must_use = "dropped unread, its connection is closed: read it, or `drain` it"]
 pub struct Response {
     answer: reqwest::Response,
@@ -111,8 +110,17 @@ impl Response {
     }
 }
 
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither its URL nor its headers: they may have a key, or a cookie.
+        f.debug_struct("Response")
+            .field("status", &self.status())
+            .field("taken", &self.taken)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Until when a request has time.
-#[derive(Debug)]
 pub(super) struct Until {
     pub(super) begun: Instant,
     pub(super) total: Duration,

@@ -13,6 +13,8 @@ use resources::{
 use std::{error::Error as _, future::pending, num::NonZeroUsize, sync::Arc, time::Duration};
 use testing::{every_await, real_io::HeldClock, with_real_io};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
     runtime::Builder,
     select,
     task::{JoinSet, yield_now},
@@ -548,6 +550,76 @@ fn redirects_are_followed_on_the_same_origin_and_no_more_than_told() {
             ClientBuilder::new().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let answer = follows_none.get(upstream.url("/1")).send().await.unwrap().error_for_status();
         assert_eq!(answer.unwrap().status(), StatusCode::FOUND);
+    });
+}
+
+#[test]
+fn what_a_post_has_done_is_not_denied_by_the_error_of_a_later_request() {
+    run(async {
+        for status in [301, 302, 303, 307, 308] {
+            let upstream = upstream([
+                ("/orders", Answer::new(status, "").header("location", "/orders/7")),
+                ("/orders/7", Answer::new(429, "slow down")),
+            ])
+            .await;
+            let client = client(&upstream.url(""), limits());
+            let error = client.send(client.post("/orders")).await.unwrap_err();
+            assert!(!error.had_no_effect(), "{error}");
+            assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
+            assert_eq!(upstream.asked("/orders/7"), 0, "nothing that was not asked for is sent");
+        }
+        // The next connection would be refused.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let server = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            drop(listener);
+            let mut head = [0; 4096];
+            assert!(socket.read(&mut head).await.unwrap() > 0);
+            let answer =
+                b"HTTP/1.1 303 See Other\r\nlocation: /7\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            socket.write_all(answer).await.unwrap();
+        };
+        let client = client(&base, limits());
+        let (error, ()) = tokio::join!(client.send(client.post("/orders")), server);
+        let error = error.unwrap_err();
+        assert!(!error.had_no_effect(), "{error}");
+    });
+}
+
+#[test]
+fn the_longest_of_all_durations_is_no_limit() {
+    run(async {
+        let upstream = upstream([("/a", Answer::new(200, "A"))]).await;
+        let none = Limits {
+            connect: Duration::MAX,
+            silence: Duration::MAX,
+            total: Duration::MAX,
+            idle: Duration::MAX,
+            wait: Duration::MAX,
+            in_flight: NonZeroUsize::MAX,
+            body_bytes: usize::MAX,
+            redirects: usize::MAX,
+        };
+        let client = client(&upstream.url(""), none);
+        for _ in 0..2 {
+            let answer = client.send(client.get("/a").timeout(Duration::MAX)).await.unwrap();
+            assert_eq!(answer.bytes().await.unwrap(), b"A");
+        }
+        assert_eq!(upstream.connections(), 1);
+    });
+}
+
+#[test]
+fn no_secret_of_the_url_or_of_a_header_is_in_debug_of_an_answer() {
+    run(async {
+        let page = Answer::new(200, "A").header("set-cookie", "hunter2");
+        let upstream = upstream([("/a?key=hunter2", page)]).await;
+        let client = client(&upstream.url("").replace("//", "//user:hunter2@"), limits());
+        let answer = client.send(client.get("/a?key=hunter2")).await.unwrap();
+        assert!(answer.headers().contains_key("set-cookie"));
+        let told = format!("{answer:?}");
+        assert!(told.contains("200") && !told.contains("hunter2"), "{told}");
     });
 }
 
