@@ -142,7 +142,9 @@ pub(crate) fn check(open: Open<'_>) -> Verdict {
     verdict(|| {
         for limits in LIMITS {
             for seed in 1..=3 {
-                in_turn(open, limits, seed, "a word each", &|body, _| Page::new(200, body))?;
+                in_turn(open, limits, seed, "a word each", &|body, n| {
+                    Page::new([200, 201, 202][n % 3], body)
+                })?;
                 in_turn(open, limits, seed, "some of them no success", &|body, n| {
                     Page::new([200, 404, 503, 302, 500][n % 5], body)
                 })?;
@@ -157,6 +159,7 @@ pub(crate) fn check(open: Open<'_>) -> Verdict {
                 broken(open, limits, ask)?;
                 silent(open, limits, ask)?;
                 large(open, limits, ask)?;
+                afterwards(open, limits, ask)?;
             }
             at_once(open, limits)?;
             busy(open, limits)?;
@@ -243,10 +246,11 @@ fn in_turn(
             place,
             format!("{ask} gives {}", told(&seen[n])),
         )?;
-        if status == 200 {
+        if (200..300).contains(&status) {
             let wanted = ask.gives(&bodies[n]);
-            let rule = "whole";
-            case.rule(rule, seen[n] == wanted, format!("{ask} gives {}", told(&wanted)), told(&seen[n]))?;
+            let rule = if seen[n] == Err(Failure::Status(status)) { "status" } else { "whole" };
+            let expected = format!("the host answers {status}, and {ask} gives {}", told(&wanted));
+            case.rule(rule, seen[n] == wanted, expected, told(&seen[n]))?;
         } else {
             let wanted = Err(Failure::Status(status));
             let rule = "status";
@@ -264,9 +268,11 @@ fn in_turn(
 
 /// The connection breaks before the head, or in the body.
 fn broken(open: Open<'_>, limits: Limits, ask: Ask) -> Checked {
-    for (when, page) in [
-        ("before the head", Page::new(200, "lamp").resets()),
-        ("in the body", Page::new(200, "lamp").in_pieces(4, ms(2)).breaks()),
+    let reset = Failure::Network(NetworkError::Reset);
+    for (when, page, failure) in [
+        ("before the head", Page::new(200, "lamp").resets(), reset),
+        ("in the body", Page::new(200, "lamp").in_pieces(4, ms(2)).breaks(), reset),
+        ("in the body of a 503", Page::new(503, "lamp").in_pieces(4, ms(2)).breaks(), Failure::Status(503)),
     ] {
         let case = Case::run(format!("{ask}, whose connection breaks {when}"), async |recorder| {
             let host = Host::new(&recorder).on(&ask.path(), [page.clone(), Page::new(200, "lamp")]);
@@ -277,9 +283,9 @@ fn broken(open: Open<'_>, limits: Limits, ask: Ask) -> Checked {
         })?;
         let (seen, sent) = &case.value;
         case.rule("once", *sent == 1, "1 request: nobody knows what the host has done", requests(*sent))?;
-        let wanted = Err(Failure::Network(NetworkError::Reset));
+        let wanted = Err(failure);
         case.rule(
-            "whole",
+            if failure == reset { "whole" } else { "status" },
             seen.ended == wanted,
             format!("{ask} gives {}", told(&wanted)),
             told(&seen.ended),
@@ -369,20 +375,27 @@ fn one(
 /// Bodies about as large as what is taken, and larger.
 fn large(open: Open<'_>, limits: Limits, ask: Ask) -> Checked {
     let most = limits.body_bytes;
-    for (bytes, status, is_told) in [
-        (most, 200, true),
-        (most, 200, false),
-        (most + 1, 200, true),
-        (most + 1, 200, false),
-        (most * 5, 200, true),
-        (most * 5, 200, false),
-        (most * 5, 500, true),
-        (most * 5, 500, false),
+    for (bytes, status, is_told, letter) in [
+        (most, 200, true, "x"),
+        (most, 200, false, "x"),
+        (most + 1, 200, true, "x"),
+        (most + 1, 200, false, "x"),
+        (most * 5, 200, true, "x"),
+        (most * 5, 200, false, "x"),
+        (most * 5, 500, true, "x"),
+        (most * 5, 500, false, "x"),
+        // Two bytes each.
+        (most, 200, false, "\u{e9}"),
+        (most + 2, 200, false, "\u{e9}"),
     ] {
-        let page = Page::new(status, "x".repeat(bytes)).in_pieces(50, ms(1));
+        let letters = bytes / letter.len();
+        let body = letter.repeat(letters);
+        let page = Page::new(status, body.clone()).in_pieces(50, ms(1));
         let page = if is_told { page } else { page.of_untold_length() };
         let length = if is_told { "that says so" } else { "of untold length" };
-        let name = format!("{ask}; status {status}, a body of {bytes} bytes {length}; {most} are taken");
+        let name = format!(
+            "{ask}; status {status}, a body of {letters} times {letter:?}, {bytes} bytes, {length}; {most} are taken"
+        );
         let case = Case::run(name, async |recorder| {
             let host = Host::new(&recorder).on(&ask.path(), [page.clone()]);
             let catalogue = open(&host, limits);
@@ -393,7 +406,7 @@ fn large(open: Open<'_>, limits: Limits, ask: Ask) -> Checked {
         let (ended, taken, open) = &case.value;
         let wanted = match status {
             500 => vec![Err(Failure::Status(500))],
-            _ if bytes <= most => vec![ask.gives(&"x".repeat(bytes))],
+            _ if bytes <= most => vec![ask.gives(&body)],
             // Whether the catalogue is well, the head has said.
             _ if ask == Ask::Alive => vec![Err(Failure::TooLarge), ask.gives("")],
             _ => vec![Err(Failure::TooLarge)],
@@ -401,7 +414,7 @@ fn large(open: Open<'_>, limits: Limits, ask: Ask) -> Checked {
         let wants: Vec<String> = wanted.iter().map(told).collect();
         let rule = if status == 500 { "status" } else { "size" };
         case.rule(rule, wanted.contains(ended), format!("{ask} gives {}", wants.join(" or ")), told(ended))?;
-        let piece = bytes.div_ceil(50);
+        let piece = letters.div_ceil(50) * letter.len();
         case.rule(
             "size",
             *taken <= most + piece,
@@ -411,6 +424,61 @@ fn large(open: Open<'_>, limits: Limits, ask: Ask) -> Checked {
         let kept = bytes > most || *open == 1;
         let seen = "it is closed";
         case.rule("reuse", kept, "the connection is kept, for the body fits and was read", seen)?;
+    }
+    Ok(())
+}
+
+/// What has failed takes nothing from those that come after it.
+fn afterwards(open: Open<'_>, limits: Limits, ask: Ask) -> Checked {
+    let most = limits.in_flight;
+    let large = "x".repeat(2 * limits.body_bytes);
+    for (what, page) in [
+        ("a head that does not come", Page::new(200, "lamp").hangs()),
+        ("a body that stops half-way", Page::new(200, "lamp").in_pieces(4, ms(10)).stalls()),
+        ("a connection that breaks before the head", Page::new(200, "lamp").resets()),
+        ("a connection that breaks in the body", Page::new(200, "lamp").in_pieces(4, ms(2)).breaks()),
+        ("a body that is too large, and says so", Page::new(200, large.clone()).in_pieces(4, ms(2))),
+        ("a body that is too large", Page::new(200, large).in_pieces(4, ms(2)).of_untold_length()),
+        ("a status of 503", Page::new(503, "out of order")),
+    ] {
+        let name = format!("{ask}, {most} at once, twice; each finds {what}. Then {most} that find a lamp");
+        let case = Case::run(name, async |recorder| {
+            let mut pages = vec![page.clone(); 2 * most];
+            pages.push(Page::new(200, "lamp"));
+            let host = Host::new(&recorder).on(&ask.path(), pages);
+            let catalogue = open(&host, limits);
+            for _ in 0..2 {
+                join_all((0..most).map(|_| call(&*catalogue, ask))).await;
+                // What is aborted goes when the scheduler next looks at it.
+                tasks_left().await;
+            }
+            join_all((0..most).map(|_| call(&*catalogue, ask))).await
+        })
+        .map_err(breaks(
+            Kind::Deadlock,
+            "in-flight",
+            "a call that has failed has given its place back",
+        ))?;
+        let seen = &case.value;
+        let wanted = ask.gives("lamp");
+        let best = CONNECT + ms(10);
+        let answered = seen.iter().filter(|seen| seen.ended == wanted).count();
+        let slowest = seen.iter().map(|seen| seen.took).max().unwrap_or_default();
+        let other = seen.iter().find(|seen| seen.ended != wanted).map(|seen| &seen.ended);
+        case.rule(
+            "in-flight",
+            answered == most && slowest <= best + GRAIN,
+            format!(
+                "those that have failed have given their places back: the last {most} give {} within {}",
+                told(&wanted),
+                time(best)
+            ),
+            format!(
+                "{answered} do{}, the last after {}",
+                other.map_or_else(String::new, |ended| format!(", another gives {}", told(ended))),
+                time(slowest)
+            ),
+        )?;
     }
     Ok(())
 }
