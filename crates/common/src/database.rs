@@ -34,7 +34,7 @@ pub const STATEMENT: Duration = Duration::from_millis(10);
 ///     assert!(pool.fetch("price of 7").await.is_err(), "there is only one, and it is held");
 ///     drop(held);
 ///     assert_eq!(pool.fetch("price of 7").await?, 4500);
-///     assert_eq!((database.opened(), database.out(), database.timed_out()), (1, 0, 1));
+///     assert_eq!((database.opened(), database.out(), database.timed_out().len()), (1, 0, 1));
 /// # Ok::<(), common::database::PoolTimedOut>(())
 /// })
 /// # .unwrap();
@@ -51,7 +51,8 @@ struct State {
     out_of_reach: Range<Duration>,
     opened: usize,
     out: usize,
-    timed_out: usize,
+    asked: Vec<Duration>,
+    timed_out: Vec<Duration>,
     log: Vec<Statement>,
 }
 
@@ -122,10 +123,16 @@ impl Database {
         self.lock().out
     }
 
-    /// How often somebody has waited for one in vain.
+    /// When somebody asked a pool for one, counted from the recorder's start, whatever came of it.
     #[must_use]
-    pub fn timed_out(&self) -> usize {
-        self.lock().timed_out
+    pub fn asked(&self) -> Vec<Duration> {
+        self.lock().asked.clone()
+    }
+
+    /// When somebody who had waited for one got none, counted from the recorder's start.
+    #[must_use]
+    pub fn timed_out(&self) -> Vec<Duration> {
+        self.lock().timed_out.clone()
     }
 
     /// The statements that have ended, in that order.
@@ -165,7 +172,11 @@ impl Pool {
     /// Cancel safe: whoever is dropped has left the queue.
     pub async fn acquire(&self) -> Result<Connection, PoolTimedOut> {
         let asked = self.database.recorder.now();
-        let out_of_reach = self.database.lock().out_of_reach.contains(&asked);
+        let out_of_reach = {
+            let mut state = self.database.lock();
+            state.asked.push(asked);
+            state.out_of_reach.contains(&asked)
+        };
         let permit = async {
             if out_of_reach {
                 std::future::pending::<()>().await;
@@ -185,7 +196,8 @@ impl Pool {
                 Ok(Connection { pool: self.clone(), _permit: permit })
             }
             _ => {
-                self.database.lock().timed_out += 1;
+                let now = self.database.recorder.now();
+                self.database.lock().timed_out.push(now);
                 recorder::note("no connection");
                 Err(PoolTimedOut)
             }

@@ -3,8 +3,11 @@ mod solution;
 mod stub;
 mod wrong {
     pub(super) mod a_discount_of_nothing;
+    pub(super) mod a_gate_counted_by_hand;
     pub(super) mod a_patient_pool;
+    pub(super) mod an_impatient_pool;
     pub(super) mod asks_again;
+    pub(super) mod asks_anew_in_the_meantime;
     pub(super) mod bigger_pool;
     pub(super) mod charges_meanwhile;
     pub(super) mod longer_timeout;
@@ -17,6 +20,7 @@ mod wrong {
     pub(super) mod second_pool;
     pub(super) mod sold_though_declined;
     pub(super) mod writes_in_a_task;
+    pub(super) mod yesterdays_price;
 }
 
 macro_rules! judged {
@@ -27,8 +31,11 @@ macro_rules! judged {
 
 testing::prove_exercise!(database, judged: judged, stub_breaks: "served", wrong: [
     a_discount_of_nothing,
+    a_gate_counted_by_hand,
     a_patient_pool,
+    an_impatient_pool,
     asks_again,
+    asks_anew_in_the_meantime,
     bigger_pool,
     charges_meanwhile,
     longer_timeout,
@@ -41,4 +48,5 @@ testing::prove_exercise!(database, judged: judged, stub_breaks: "served", wrong:
     second_pool,
     sold_though_declined,
     writes_in_a_task,
+    yesterdays_price,
 ]);
