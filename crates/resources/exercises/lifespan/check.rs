@@ -116,6 +116,8 @@ fn services() -> Vec<Service> {
         ),
         // One needs nearly all the time there is.
         service(&[(Ends(ms(5)), 900), (Ends(ms(600)), 900), (Ends(ms(5)), 900)], 900, None),
+        // None at all.
+        service(&[], long, None),
         // Some have ended already, some panic.
         service(&[(Ends(ms(10)), 200), (HasEnded, 200), (Ends(ms(30)), 200)], long, None),
         service(
@@ -136,6 +138,9 @@ fn services() -> Vec<Service> {
         service(&[(Ends(ms(10)), 5000), (Hangs, 5000), (Hangs, 5000), (Ends(ms(30)), 5000)], long, Some(80)),
         service(&[(Hangs, 5000), (Ends(ms(20)), 5000), (Ends(ms(30)), 5000)], long, Some(75)),
         service(&[(Ends(ms(10)), 5000), (HasPanicked, 5000), (Ends(ms(30)), 5000)], long, Some(0)),
+        // Who had ended by itself has not been cut off, also when all patience is over before its turn.
+        service(&[(HasEnded, 5000), (Ends(ms(30)), 5000)], long, Some(0)),
+        service(&[(HasEnded, 1000), (Ends(ms(10)), 1000), (Hangs, 1000)], 400, None),
     ];
     for seed in 0..4 {
         // None ends in the very moment of its limit.
@@ -245,7 +250,10 @@ impl Service {
             };
             format!("{} {does}", NAMES[n])
         };
-        let parts: Vec<String> = self.parts.iter().enumerate().map(part).collect();
+        let mut parts: Vec<String> = self.parts.iter().enumerate().map(part).collect();
+        if parts.is_empty() {
+            parts.push(String::from("no parts"));
+        }
         let second = self.second.map(|second| format!("; `now` at {}", at(second))).unwrap_or_default();
         format!("{}; grace {}; SIGTERM at {}{second}", parts.join(", "), time(self.grace), time(SIGTERM))
     }
@@ -320,8 +328,8 @@ async fn start(service: &Service, recorder: &Recorder) -> (Parts, Ledger, Vec<Ab
     let shared = Shared { began: Duration::MAX, over: service.over().0, seen, stops: stops.clone() };
     let ledger = Ledger { recorder: recorder.clone(), shared: Arc::new(Mutex::new(shared)) };
     // The pool closes a session with its server; the others drain what they have in flight.
-    let takes = match service.parts[0].0 {
-        Does::Ends(takes) | Does::Panics(takes) => (takes, server::Outcome::Done),
+    let takes = match service.parts.first() {
+        Some((Does::Ends(takes) | Does::Panics(takes), _)) => (*takes, server::Outcome::Done),
         _ => (Duration::ZERO, server::Outcome::Hang),
     };
     let server = Server::new(recorder).on(Call::Close, "session", takes.0, takes.1);

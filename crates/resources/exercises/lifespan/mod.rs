@@ -6,6 +6,7 @@ mod stub;
 mod wrong {
     pub(super) mod a_limit_each_and_none_for_all;
     pub(super) mod a_timeout_is_no_abort;
+    pub(super) mod aborted_because_its_turn_came_late;
     pub(super) mod aborted_or_finished;
     pub(super) mod aborts_everything;
     pub(super) mod all_at_once;
@@ -33,6 +34,7 @@ macro_rules! judged {
 testing::prove_exercise!(lifespan, judged: judged, wrong: [
     a_limit_each_and_none_for_all,
     a_timeout_is_no_abort,
+    aborted_because_its_turn_came_late,
     aborted_or_finished,
     aborts_everything,
     all_at_once,
