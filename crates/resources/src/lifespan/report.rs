@@ -65,7 +65,21 @@ pub enum End {
     Stuck,
 }
 
+impl Component {
+    /// One of this name that ended so when it was asked to, in no time. Set the fields that you need: for tests of what reads
+    /// reports.
+    #[must_use]
+    pub const fn new(name: &'static str, end: End) -> Self {
+        Self { name, started: Duration::ZERO, by_itself: false, took: Duration::ZERO, end }
+    }
+}
+
 impl Report {
+    /// A report on these components, which took no time. Set the fields that you need: for tests of what reads reports.
+    pub const fn new(reason: Reason, components: Vec<Component>) -> Self {
+        Self { reason, ready: None, took: Duration::ZERO, hurried: None, components }
+    }
+
     /// Whether it was asked for, and every component finished, when it was told to.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -164,4 +178,12 @@ pub struct NotStarted {
     pub error: StartError,
     /// What became of those that had started.
     pub report: Box<Report>,
+}
+
+impl NotStarted {
+    /// This error, with that report: for tests of what reads them.
+    #[must_use]
+    pub fn new(error: StartError, report: Report) -> Self {
+        Self { error, report: Box::new(report) }
+    }
 }

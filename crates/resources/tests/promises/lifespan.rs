@@ -923,6 +923,20 @@ fn its_errors_are_errors_and_keep_their_sources() {
     assert!(AFTER_ABORT > Duration::ZERO);
 }
 
+#[test]
+fn reports_can_be_made_for_the_tests_of_who_reads_them() {
+    let mut report = Report::new(Reason::Asked("a test"), vec![Component::new("pool", End::Finished)]);
+    assert!(report.is_clean());
+    report.took = ms(3);
+    report.components.push(Component::new("workers", End::Aborted));
+    assert_eq!(report.stragglers().collect::<Vec<_>>(), ["workers"]);
+    let error = NotStarted::new(StartError::TimedOut { name: "server", limit: ms(5) }, report);
+    assert_eq!(
+        error.to_string(),
+        "server had not started within 5ms; stopped for a test in 3ms: pool finished in 0ns, workers aborted after 0ns"
+    );
+}
+
 #[cfg(unix)]
 mod with_signals {
     use super::{GRACE, LIMITS};
