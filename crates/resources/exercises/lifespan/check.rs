@@ -556,6 +556,7 @@ fn dropped(answer: Answer<'_>, service: &Service, after: Duration) -> Checked {
         format!("dropped at {}, every part is aborted, and nothing else runs on", at(after)),
         match left.as_slice() {
             [] => format!("{tasks} tasks run on"),
+            [one] => format!("{one} runs on"),
             left => format!("{} run on", left.join(", ")),
         },
     )
