@@ -28,6 +28,7 @@
 //! | pattern | what else it needs |
 //! |---|---|
 //! | `lifespan`, `scope` | nothing |
+//! | `http_client` | nothing, and not `close.rs` either |
 //! | `exit_stack` | `scope` |
 //! | `connect` | `scope` and `exit_stack` |
 //! | `pool`, `transaction`, `database` | `nesting.rs`, which detects nested use |
