@@ -206,6 +206,19 @@ fn a_server_that_will_never_let_us_in_is_told_at_once() {
     });
 }
 
+/// Why there is no connection, asked until it is not that this thread had no processor: on a busy machine that is told as a
+/// runtime that was blocked, and rightly.
+async fn refused<D: sqlx::Database>(pool: &sqlx::Pool<D>, limit: Duration) -> AcquireError {
+    let start = std::time::Instant::now();
+    loop {
+        match acquire(pool, limit).await {
+            Err(AcquireError::Blocked { .. }) | Ok(_) if start.elapsed() < PATIENCE => {}
+            Err(error) => return error,
+            Ok(_) => panic!("there was a connection each time"),
+        }
+    }
+}
+
 #[test]
 fn those_who_come_and_go_without_acquire_are_told_as_too_many_callers_and_not_as_a_leak() {
     several_threads().block_on(async {
@@ -231,7 +244,7 @@ fn those_who_come_and_go_without_acquire_are_told_as_too_many_callers_and_not_as
             }
             in_the_end(async || pool.size() == 2 && pool.num_idle() == 0, "nobody came").await;
             tokio::time::sleep(ms(100)).await;
-            let error = acquire(&pool, ms(300)).await.unwrap_err();
+            let error = refused(&pool, ms(300)).await;
             assert!(matches!(error, AcquireError::Overloaded { .. }), "{error}");
             callers.shutdown().await;
         }
@@ -243,7 +256,7 @@ fn of_a_pool_that_does_not_count_no_leak_is_claimed() {
     runtime().block_on(async {
         let (_database, pool) = sqlite(1).await;
         let held = pool.acquire().await.unwrap();
-        let error = acquire(&pool, ms(50)).await.unwrap_err();
+        let error = refused(&pool, ms(50)).await;
         assert!(matches!(error, AcquireError::InUse { .. }), "{error}");
         drop(held);
     });
