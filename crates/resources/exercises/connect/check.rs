@@ -125,6 +125,8 @@ fn scripts() -> Vec<Script> {
         script(&[15, 20, 10, 25, 10], &[10, 15, 20, 10, 30], Some((3, panic)), &[1]),
         script(&[20, 10, 30], &[30, 20, 10], None, &[2, 0]),
         script(&[25], &[15], None, &[]),
+        // Opened to its end, however long that takes.
+        script(&[20, 400, 10], &[10, 20, 10], None, &[]),
     ];
     scripts.extend((0..3).map(|seed| {
         let (opens, closes) = (latencies(seed, 5), latencies(seed + 10, 5));

@@ -22,6 +22,7 @@ mod wrong {
     pub(super) mod stops_where_closing_fails;
     pub(super) mod the_error_comes_first;
     pub(super) mod the_last_error_wins;
+    pub(super) mod the_one_in_hand_is_given_up;
     pub(super) mod the_question_mark;
     pub(super) mod undone_in_the_caller;
     pub(super) mod undone_without_a_word;
@@ -54,6 +55,7 @@ testing::prove_exercise!(connect, judged: judged, wrong: [
     stops_where_closing_fails,
     the_error_comes_first,
     the_last_error_wins,
+    the_one_in_hand_is_given_up,
     the_question_mark,
     undone_in_the_caller,
     undone_without_a_word,

@@ -83,6 +83,11 @@ where
                 }
             }
         }
+        // The bound is the closing's, and not the opening's.
+        let slow = Script { open: (ms(400), Outcome::Done), early: true, ..scripts[0].clone() };
+        for after in slow.moments() {
+            one(answer, &slow, Leaves::After(after))?;
+        }
         for after in scripts[0].moments() {
             one(answer, &scripts[0], Leaves::Panics(after))?;
         }

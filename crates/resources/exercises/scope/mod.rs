@@ -9,6 +9,7 @@ mod wrong {
     pub(super) mod a_panic_becomes_an_error;
     pub(super) mod a_panic_does_not_wait;
     pub(super) mod a_panicking_close_goes_through;
+    pub(super) mod an_opening_is_given_up;
     pub(super) mod calls_it_outside;
     pub(super) mod closes_after_the_question_mark;
     pub(super) mod closes_in_the_caller;
@@ -41,6 +42,7 @@ testing::prove_exercise!(scope, judged: judged, wrong: [
     a_panic_becomes_an_error,
     a_panic_does_not_wait,
     a_panicking_close_goes_through,
+    an_opening_is_given_up,
     calls_it_outside,
     closes_after_the_question_mark,
     closes_in_the_caller,
